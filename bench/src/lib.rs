@@ -1,0 +1,2 @@
+//! Logmill beside Apache Kafka and beside the floor: the rig that starts brokers, the least a broker can
+//! do, and comparisons of the three in one run.

@@ -1,0 +1,1 @@
+//! The broker: the Kafka protocol in front of the storage engine.

@@ -1,0 +1,3 @@
+//! `logmill`: the broker and the tools for the people who run it.
+
+fn main() {}
