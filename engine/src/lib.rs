@@ -4,4 +4,10 @@
 //! caller passes the time in, calls append, submit and reap, and gets back what became durable.
 
 pub mod disk;
+mod error;
 pub mod format;
+pub mod log;
+pub mod partition;
+pub mod shard;
+
+pub use error::{Error, Refusal};

@@ -3,6 +3,11 @@
 //! Its makers: [`os`] for the kernel's files, whose syncs go through an io_uring ([`uring`]) or a helper
 //! thread ([`helper`]), and [`memory`] for simulation.
 
+pub mod helper;
+pub mod memory;
+pub mod os;
+pub mod uring;
+
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -83,11 +88,20 @@ pub struct DirEntry {
 /// Syncs of one shard: submitted at once, reaped when they are done.
 pub trait SyncQueue {
     /// Starts to make `file` durable. The answer comes from [`SyncQueue::reap`] with the same token.
-    fn submit(&mut self, file: &OpenFile, token: u64) -> io::Result<()>;
+    fn submit(&mut self, file: &OpenFile, kind: SyncKind, token: u64) -> io::Result<()>;
     /// Appends to `done` what has finished since the last call; never waits.
     fn reap(&mut self, done: &mut Vec<SyncDone>);
     /// Readable when something can be reaped. `None`: the maker's owner says when.
     fn completion_fd(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// What a sync makes durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncKind {
+    /// The bytes of a file and its length.
+    Data,
+    /// The entries of a directory.
+    Entries,
 }
 
 /// A finished sync.

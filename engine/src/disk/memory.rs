@@ -1,0 +1,217 @@
+//! `MemoryDisk`: the simulated disk, files in memory. Its owner decides when each sync is done.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{DirEntry, Disk, File, OpenFile, OpenMode, SyncDone, SyncKind, SyncQueue};
+
+/// A tree of files and directories in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDisk {
+    tree: Arc<Mutex<BTreeMap<PathBuf, Node>>>,
+    queues: Arc<Mutex<Vec<MemoryQueue>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    Dir,
+    File(Arc<MemoryFile>),
+}
+
+#[derive(Debug, Default)]
+struct MemoryFile(Mutex<Vec<u8>>);
+
+impl MemoryDisk {
+    /// The queues that shards have taken, in the order in which they took them.
+    pub fn queues(&self) -> Vec<MemoryQueue> {
+        lock(&self.queues).clone()
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<OpenFile> {
+        let mut tree = lock(&self.tree);
+        match (tree.get(path), mode) {
+            (Some(Node::File(file)), OpenMode::Existing) => Ok(file.clone()),
+            (Some(Node::Dir), OpenMode::Directory) => Ok(Arc::new(MemoryFile::default())),
+            (Some(_), OpenMode::CreateNew) => Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(Node::File(_)), OpenMode::Directory) => Err(io::ErrorKind::NotADirectory.into()),
+            (Some(Node::Dir), _) => Err(io::ErrorKind::IsADirectory.into()),
+            (None, OpenMode::Existing | OpenMode::Directory) => Err(io::ErrorKind::NotFound.into()),
+            (Some(Node::File(_)), OpenMode::Replace) | (None, OpenMode::CreateNew | OpenMode::Replace) => {
+                let is_in_dir = path.parent().is_some_and(|dir| matches!(tree.get(dir), Some(Node::Dir)));
+                if !is_in_dir {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                let file = Arc::new(MemoryFile::default());
+                tree.insert(path.to_owned(), Node::File(file.clone()));
+                Ok(file)
+            }
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match lock(&self.tree).get(path) {
+            Some(Node::File(file)) => Ok(lock(&file.0).clone()),
+            Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let tree = lock(&self.tree);
+        if !tree.contains_key(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let below = tree.iter().filter(|(path, _)| path.parent() == Some(dir));
+        Ok(below
+            .filter_map(|(path, node)| Some((path.file_name()?.to_str()?, node)))
+            .map(|(name, node)| DirEntry { name: name.to_owned(), is_dir: matches!(node, Node::Dir) })
+            .collect())
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        let mut tree = lock(&self.tree);
+        for part in dir.ancestors() {
+            if let Node::File(_) = tree.entry(part.to_owned()).or_insert(Node::Dir) {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut tree = lock(&self.tree);
+        let moved: Vec<PathBuf> = tree.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        if moved.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        for old in moved {
+            let node = tree.remove(&old).expect("the key was just listed");
+            let below = old.strip_prefix(from).expect("the key begins with it");
+            let new = if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) };
+            tree.insert(new, node);
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut tree = lock(&self.tree);
+        match tree.get(path) {
+            Some(Node::File(_)) => tree.remove(path),
+            Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
+            None => return Err(io::ErrorKind::NotFound.into()),
+        };
+        Ok(())
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        let mut tree = lock(&self.tree);
+        if !tree.contains_key(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        tree.retain(|path, _| !path.starts_with(dir));
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.open(dir, OpenMode::Directory).map(drop)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<OpenFile> {
+        self.open(path, OpenMode::Replace)
+    }
+
+    fn sync_queue(&self) -> io::Result<Box<dyn SyncQueue>> {
+        let queue = MemoryQueue::default();
+        lock(&self.queues).push(queue.clone());
+        Ok(Box::new(queue))
+    }
+}
+
+impl File for MemoryFile {
+    fn write_all_at(&self, parts: [&[u8]; 2], position: u64) -> io::Result<()> {
+        let mut content = lock(&self.0);
+        let mut at = position as usize;
+        for part in parts {
+            let end = at + part.len();
+            if content.len() < end {
+                content.resize(end, 0);
+            }
+            content[at..end].copy_from_slice(part);
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
+        let content = lock(&self.0);
+        let from = content.len().min(position as usize);
+        let len = buf.len().min(content.len() - from);
+        buf[..len].copy_from_slice(&content[from..from + len]);
+        Ok(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(lock(&self.0).len() as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        lock(&self.0).resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// Syncs that a shard has submitted. Clones share it: the shard submits and reaps, the owner finishes.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryQueue(Arc<Mutex<Syncs>>);
+
+#[derive(Debug, Default)]
+struct Syncs {
+    in_flight: Vec<u64>,
+    done: Vec<SyncDone>,
+}
+
+impl MemoryQueue {
+    /// How many syncs are in flight.
+    pub fn in_flight(&self) -> usize {
+        lock(&self.0).in_flight.len()
+    }
+
+    /// Finishes one sync, in any order the owner likes: `index` below [`MemoryQueue::in_flight`].
+    pub fn finish(&self, index: usize, result: io::Result<()>) {
+        let mut syncs = lock(&self.0);
+        let token = syncs.in_flight.remove(index);
+        syncs.done.push(SyncDone { token, result });
+    }
+}
+
+impl SyncQueue for MemoryQueue {
+    fn submit(&mut self, _file: &OpenFile, _kind: SyncKind, token: u64) -> io::Result<()> {
+        lock(&self.0).in_flight.push(token);
+        Ok(())
+    }
+
+    fn reap(&mut self, done: &mut Vec<SyncDone>) {
+        done.append(&mut lock(&self.0).done);
+    }
+
+    fn completion_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder of the lock panics")
+}

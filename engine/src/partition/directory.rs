@@ -1,0 +1,157 @@
+//! Partition directories: their names, how one is made durably, found again, and removed.
+
+use std::io;
+use std::path::Path;
+
+use super::PartitionId;
+use crate::disk::{Disk, replace_file};
+use crate::error::Error;
+use crate::format::{Uuid, partition_metadata};
+use crate::log::Log;
+
+/// Ends the name of a directory that is being removed.
+const DELETED: &str = "-delete";
+/// Longest name that the file systems take.
+const NAME_LEN_MAX: usize = 255;
+
+/// A partition directory that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPartition {
+    /// The topic's name, from the directory's name.
+    pub topic: String,
+    /// The topic's id, from `partition.metadata`, and the partition's number.
+    pub id: PartitionId,
+}
+
+/// The directory's name.
+pub fn name(topic: &str, partition: i32) -> String {
+    format!("{topic}-{partition}")
+}
+
+/// Topic and partition out of a directory's name; `None` for one that is no live partition's.
+fn parse_name(name: &str) -> Option<(&str, i32)> {
+    let (topic, digits) = name.rsplit_once('-')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !topic.is_empty()).then(|| Some((topic, digits.parse().ok()?))).flatten()
+}
+
+/// Makes the directory with an empty log, durably but for its own name, which the sync of `log_dir` covers:
+/// one for all partitions that are made together. What an earlier attempt left is taken up.
+pub fn create(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
+    let dir = log_dir.join(name(topic, id.index));
+    let doing = || Error::io(format!("making {}", dir.display()));
+    disk.create_dir_all(&dir).map_err(doing())?;
+    match Log::create(disk, &dir) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => (),
+        made => drop(made?),
+    }
+    let content = partition_metadata::write(id.topic);
+    // Replacing syncs the directory, and with it the name of the log's first segment.
+    replace_file(disk, &dir.join(partition_metadata::FILE_NAME), content.as_bytes()).map_err(doing())
+}
+
+/// All partitions that a log directory holds. Directories that are being removed are finished off.
+pub fn find_all(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<FoundPartition>, Error> {
+    let mut found = Vec::new();
+    let entries = disk.list(log_dir).map_err(Error::io(format_args!("listing {}", log_dir.display())))?;
+    for entry in entries.into_iter().filter(|entry| entry.is_dir) {
+        let path = log_dir.join(&entry.name);
+        if entry.name.ends_with(DELETED) {
+            disk.remove_dir_all(&path).map_err(Error::io(format_args!("removing {}", path.display())))?;
+            continue;
+        }
+        let Some((topic, index)) = parse_name(&entry.name) else { continue };
+        let file = path.join(partition_metadata::FILE_NAME);
+        let content = match disk.read(&file) {
+            Ok(content) => content,
+            // Its making was cut short before anybody was told of it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::io(format_args!("reading {}", file.display()))(error)),
+        };
+        let topic_id = partition_metadata::read(&content)
+            .map_err(|fault| Error::Corrupt(format!("{}: {fault}", file.display())))?;
+        found.push(FoundPartition { topic: topic.to_owned(), id: PartitionId { topic: topic_id, index } });
+    }
+    Ok(found)
+}
+
+/// Takes the directory out of the way by renaming it; its content is removed by [`remove_renamed`]. The
+/// rename is durable only after the sync of `log_dir`.
+pub fn rename_deleted(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
+    let dir = log_dir.join(name(topic, id.index));
+    disk.rename(&dir, &log_dir.join(deleted_name(topic, id)))
+        .map_err(Error::io(format_args!("renaming {}", dir.display())))
+}
+
+/// Removes what [`rename_deleted`] took out of the way.
+pub fn remove_renamed(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
+    let dir = log_dir.join(deleted_name(topic, id));
+    disk.remove_dir_all(&dir).map_err(Error::io(format_args!("removing {}", dir.display())))
+}
+
+/// `topic-0.<topic id in hexadecimal>-delete`, the topic's name cut where it would be too long.
+fn deleted_name(topic: &str, id: PartitionId) -> String {
+    let Uuid(bytes) = id.topic;
+    let suffix = format!("-{}.{:032x}{DELETED}", id.index, u128::from_be_bytes(bytes));
+    let kept = topic.len().min(NAME_LEN_MAX - suffix.len());
+    format!("{}{suffix}", &topic[..kept])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::memory::MemoryDisk;
+
+    const ID: PartitionId = PartitionId { topic: Uuid([5; 16]), index: 3 };
+
+    fn disk_with_partition() -> (MemoryDisk, &'static Path) {
+        let (disk, dir) = (MemoryDisk::default(), Path::new("/data"));
+        disk.create_dir_all(dir).unwrap();
+        create(&disk, dir, "a-topic", ID).unwrap();
+        (disk, dir)
+    }
+
+    #[test]
+    fn names_split_at_the_last_dash() {
+        assert_eq!(parse_name("a-topic-3"), Some(("a-topic", 3)));
+        for other in ["topic", "topic-", "-3", "topic-x", "topic-0.0123-delete", "topic-99999999999"] {
+            assert_eq!(parse_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_partition_that_was_made_is_found_and_making_it_again_changes_nothing() {
+        let (disk, dir) = disk_with_partition();
+        create(&disk, dir, "a-topic", ID).unwrap();
+        assert_eq!(find_all(&disk, dir).unwrap(), [FoundPartition { topic: "a-topic".to_owned(), id: ID }]);
+    }
+
+    #[test]
+    fn a_half_made_partition_is_nobodys() {
+        let (disk, dir) = disk_with_partition();
+        disk.remove_file(&dir.join("a-topic-3/partition.metadata")).unwrap();
+        assert_eq!(find_all(&disk, dir).unwrap(), []);
+    }
+
+    #[test]
+    fn damaged_metadata_stops_the_start_and_names_the_file() {
+        let (disk, dir) = disk_with_partition();
+        replace_file(&disk, &dir.join("a-topic-3/partition.metadata"), b"version: 0").unwrap();
+        let error = find_all(&disk, dir).unwrap_err().to_string();
+        assert!(error.contains("a-topic-3/partition.metadata"), "{error}");
+    }
+
+    #[test]
+    fn a_deleted_partition_is_not_found_and_its_rest_is_removed_at_the_next_start() {
+        let (disk, dir) = disk_with_partition();
+        rename_deleted(&disk, dir, "a-topic", ID).unwrap();
+        assert_eq!(disk.list(dir).unwrap()[0].name, "a-topic-3.05050505050505050505050505050505-delete");
+        assert_eq!(find_all(&disk, dir).unwrap(), []);
+        assert_eq!(disk.list(dir).unwrap(), []);
+    }
+
+    #[test]
+    fn a_long_name_still_fits_when_it_is_deleted() {
+        assert_eq!(deleted_name(&"x".repeat(249), ID).len(), NAME_LEN_MAX);
+    }
+}

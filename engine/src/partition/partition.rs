@@ -1,0 +1,222 @@
+//! `Partition`: appends batches for producers, and answers readers from what they may see.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::producers::Producers;
+use crate::disk::{Disk, FileSlice, OpenFile, SyncKind};
+use crate::error::{Error, Refusal};
+use crate::format::{Batch, BatchLimits, Uuid};
+use crate::log::{Log, LogEnd, LogLimits, TimedOffset};
+
+/// Which partition of which topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId {
+    /// The topic's id. A topic that is made again with an old name has another one.
+    pub topic: Uuid,
+    /// The partition's number, from 0.
+    pub index: i32,
+}
+
+/// Whose clock a topic's records carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampRule {
+    /// The producer's, which may be this far ahead of the broker's, or behind it, in milliseconds.
+    Create {
+        /// `message.timestamp.before.max.ms`
+        before_ms_max: i64,
+        /// `message.timestamp.after.max.ms`
+        after_ms_max: i64,
+    },
+    /// The broker's.
+    Append,
+}
+
+/// What a topic's settings mean to the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionConfig {
+    /// Largest batch in bytes.
+    pub batch_bytes_max: usize,
+    /// When a log rolls and how finely it is indexed.
+    pub log: LogLimits,
+    /// Whose clock counts.
+    pub timestamps: TimestampRule,
+    /// Epoch of the partition's leader, which every batch is stamped with.
+    pub leader_epoch: i32,
+}
+
+/// Where a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: i64,
+    /// The broker's time, where the topic asks for it.
+    pub append_time_ms: Option<i64>,
+    /// The first offset of the log.
+    pub start_offset: i64,
+    /// The first offset behind the batch: it may be acknowledged once readers see so far.
+    pub end_offset: i64,
+}
+
+/// How far a partition reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first offset.
+    pub start: i64,
+    /// The first offset that readers do not see yet.
+    pub readable: i64,
+}
+
+/// Bytes for a reader.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// From the batch that holds the offset asked for; `None` when there is nothing, or no room for it.
+    pub slice: Option<FileSlice>,
+    /// How far the partition reaches.
+    pub bounds: Bounds,
+}
+
+/// What a reader may ask of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeQuery {
+    /// The first record of this timestamp or later.
+    From(i64),
+    /// The record with the largest timestamp.
+    Max,
+}
+
+/// One partition, owned by one shard.
+#[derive(Debug)]
+pub struct Partition {
+    log: Log,
+    config: PartitionConfig,
+    producers: Producers,
+    /// Readers stop here, so a batch is invisible until its wave returned, even though it has an offset.
+    readable: LogEnd,
+}
+
+impl Partition {
+    /// Opens a partition whose directory is there.
+    pub fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        config: PartitionConfig,
+        now_ms: i64,
+    ) -> Result<Partition, Error> {
+        let mut producers = Producers::new();
+        let log = Log::open(disk, dir, config.log, |header| {
+            if let Some(sequence) = header.producer() {
+                producers.note(sequence, header.base_offset(), header.last_offset(), now_ms);
+            }
+        })?;
+        let readable = log.end();
+        Ok(Partition { log, config, producers, readable })
+    }
+
+    /// Checks a producer's bytes and appends them. Readers see them after [`Partition::publish`].
+    pub fn append(&mut self, disk: &dyn Disk, bytes: Bytes, now_ms: i64) -> Result<Appended, Error> {
+        let mut batch = Batch::from_producer(bytes, BatchLimits { size_max: self.config.batch_bytes_max })?;
+        let append_time_ms = self.check_time(&batch, now_ms)?;
+        let sequence = batch.header().producer();
+        if let Some(sequence) = sequence
+            && let Some(stored) = self.producers.check(sequence)?
+        {
+            return Ok(Appended {
+                base_offset: stored.base_offset,
+                append_time_ms,
+                start_offset: self.log.start_offset(),
+                end_offset: stored.last_offset + 1,
+            });
+        }
+        if let Some(now_ms) = append_time_ms {
+            batch.stamp_append_time(now_ms);
+        }
+        let base_offset = self.log.append(disk, &batch, self.config.leader_epoch, self.config.log)?;
+        let end_offset = self.log.end().offset;
+        if let Some(sequence) = sequence {
+            self.producers.note(sequence, base_offset, end_offset - 1, now_ms);
+        }
+        Ok(Appended { base_offset, append_time_ms, start_offset: self.log.start_offset(), end_offset })
+    }
+
+    fn check_time(&self, batch: &Batch, now_ms: i64) -> Result<Option<i64>, Refusal> {
+        let TimestampRule::Create { before_ms_max, after_ms_max } = self.config.timestamps else {
+            return Ok(Some(now_ms));
+        };
+        let timestamp = batch.header().max_timestamp();
+        // -1 stands for a record without a time.
+        let is_ok = timestamp < 0
+            || (now_ms.saturating_sub(timestamp) <= before_ms_max
+                && timestamp.saturating_sub(now_ms) <= after_ms_max);
+        if is_ok {
+            return Ok(None);
+        }
+        Err(Refusal::Timestamp(format!(
+            "Timestamp {timestamp} of message is out of range. The timestamp should be within [{}, {}]",
+            now_ms.saturating_sub(before_ms_max),
+            now_ms.saturating_add(after_ms_max)
+        )))
+    }
+
+    /// Behind the last batch, seen by readers or not.
+    pub fn end(&self) -> LogEnd {
+        self.log.end()
+    }
+
+    /// How far it reaches.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { start: self.log.start_offset(), readable: self.readable.offset }
+    }
+
+    /// Lets readers see up to `end`. True when that is more than they saw.
+    pub fn publish(&mut self, end: LogEnd) -> bool {
+        let is_more = end.offset > self.readable.offset;
+        if is_more {
+            self.readable = end;
+        }
+        is_more
+    }
+
+    /// Hands out what has to be synced for [`Partition::end`] to be durable.
+    pub fn take_unsynced(
+        &mut self,
+        disk: &dyn Disk,
+        sync: impl FnMut(OpenFile, SyncKind),
+    ) -> Result<(), Error> {
+        self.log.take_unsynced(disk, sync)
+    }
+
+    /// The bytes from `offset` on, at most `len_max`; the first batch whole or, unless `is_first_whole`
+    /// asks for it, not at all.
+    pub fn fetch(&self, offset: i64, len_max: u32, is_first_whole: bool) -> Result<Fetched, Error> {
+        let bounds = self.bounds();
+        if offset < bounds.start || offset > self.log.end().offset {
+            return Err(Error::OutOfRange { offset, start: bounds.start, end: bounds.readable });
+        }
+        let slice = if offset >= bounds.readable {
+            None
+        } else {
+            self.log.slice(offset, self.readable, len_max, is_first_whole)?
+        };
+        Ok(Fetched { slice, bounds })
+    }
+
+    /// The offset that stands at a time, among what readers see.
+    pub fn offset_at(&self, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
+        match query {
+            TimeQuery::From(timestamp) => self.log.offset_at_time(timestamp, self.readable),
+            TimeQuery::Max => self.log.offset_of_max_timestamp(self.readable),
+        }
+    }
+
+    /// Epoch of the leader that stamps its batches.
+    pub fn leader_epoch(&self) -> i32 {
+        self.config.leader_epoch
+    }
+
+    /// Makes all of it durable; waits. For a clean stop.
+    pub fn sync_all(&mut self, disk: &dyn Disk) -> Result<(), Error> {
+        self.log.sync_all(disk)
+    }
+}

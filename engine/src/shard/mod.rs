@@ -1,0 +1,10 @@
+//! Everything that one thread owns: its partitions, and the commit waves that make them durable.
+
+#[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
+mod shard;
+#[cfg(test)]
+mod tests;
+mod wave;
+
+pub use shard::{Ack, OpenPartition, Progress, Shard, ShardConfig};
+pub use wave::Ticket;

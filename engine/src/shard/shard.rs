@@ -1,0 +1,264 @@
+//! `Shard`: appends, commits and reads for the partitions of one thread.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::wave::{Ticket, Waves};
+use crate::disk::{Disk, SyncDone, SyncQueue};
+use crate::error::Error;
+use crate::log::TimedOffset;
+use crate::partition::{
+    Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
+};
+
+/// What an acknowledgement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// The bytes survive a power cut.
+    Durable,
+    /// The kernel has the bytes: Apache Kafka's meaning.
+    PageCache,
+}
+
+/// What a shard is made of.
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// Log directories; a [`Ticket`] names one by its index.
+    pub log_dirs: Vec<PathBuf>,
+    /// What an acknowledgement means.
+    pub ack: Ack,
+}
+
+/// A partition to be opened on this shard.
+#[derive(Debug, Clone)]
+pub struct OpenPartition {
+    /// Which.
+    pub id: PartitionId,
+    /// Its topic's name, which its directory is named after.
+    pub topic: String,
+    /// Which log directory it lies in, as an index.
+    pub dir: usize,
+    /// Its topic's settings.
+    pub config: PartitionConfig,
+}
+
+/// What happened to waves and readers since the last time it was taken.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Waves that were released: appends whose ticket names one of them, or an earlier one of the same
+    /// directory, may be acknowledged.
+    pub released: Vec<Ticket>,
+    /// Directories that went offline, and why: nothing that waits for them will be released.
+    pub failed: Vec<(usize, String)>,
+    /// Partitions of which readers see more.
+    pub advanced: Vec<PartitionId>,
+}
+
+/// The partitions of one thread. Nothing here waits.
+pub struct Shard {
+    disk: Arc<dyn Disk>,
+    queue: Box<dyn SyncQueue>,
+    ack: Ack,
+    dirs: Vec<LogDir>,
+    partitions: HashMap<PartitionId, Slot>,
+    progress: Progress,
+    reaped: Vec<SyncDone>,
+}
+
+struct LogDir {
+    path: PathBuf,
+    waves: Waves,
+    is_offline: bool,
+}
+
+struct Slot {
+    partition: Partition,
+    dir: usize,
+}
+
+impl Shard {
+    /// A shard without partitions.
+    pub fn new(disk: Arc<dyn Disk>, config: ShardConfig) -> io::Result<Shard> {
+        let dirs = config.log_dirs.into_iter();
+        Ok(Shard {
+            queue: disk.sync_queue()?,
+            disk,
+            ack: config.ack,
+            dirs: dirs.map(|path| LogDir { path, waves: Waves::new(), is_offline: false }).collect(),
+            partitions: HashMap::new(),
+            progress: Progress::default(),
+            reaped: Vec::new(),
+        })
+    }
+
+    /// Opens a partition whose directory is there.
+    pub fn open(&mut self, opened: &OpenPartition, now_ms: i64) -> Result<(), Error> {
+        let path = self.dirs[opened.dir].path.join(directory::name(&opened.topic, opened.id.index));
+        let partition = Partition::open(&*self.disk, &path, opened.config, now_ms)?;
+        self.partitions.insert(opened.id, Slot { partition, dir: opened.dir });
+        Ok(())
+    }
+
+    /// Forgets a partition. Appends to it that still wait are released with their wave.
+    pub fn close(&mut self, id: PartitionId) {
+        self.partitions.remove(&id);
+    }
+
+    /// Appends what a producer sent for one partition. The answer may be acknowledged once the ticket's
+    /// wave is released; without a ticket, at once.
+    pub fn append(
+        &mut self,
+        id: PartitionId,
+        bytes: Bytes,
+        now_ms: i64,
+    ) -> Result<(Appended, Option<Ticket>), Error> {
+        let slot = self.partitions.get_mut(&id).ok_or(Error::UnknownPartition)?;
+        let dir = &mut self.dirs[slot.dir];
+        if dir.is_offline {
+            return Err(Error::Offline(dir.path.clone()));
+        }
+        let end_before = slot.partition.end();
+        let appended = slot.partition.append(&*self.disk, bytes, now_ms)?;
+        let end = slot.partition.end();
+        let is_new = end != end_before;
+        let wave = match self.ack {
+            Ack::Durable if is_new => Some(dir.waves.enroll(id)),
+            // A repeated batch waits for the wave of the first one.
+            Ack::Durable if appended.end_offset > slot.partition.bounds().readable => dir.waves.covering(id),
+            Ack::Durable => None,
+            Ack::PageCache => {
+                if slot.partition.publish(end) {
+                    self.progress.advanced.push(id);
+                }
+                None
+            }
+        };
+        Ok((appended, wave.map(|wave| Ticket { dir: slot.dir, wave })))
+    }
+
+    /// Starts a wave in every directory that has something dirty and none in flight.
+    pub fn submit(&mut self) {
+        for dir in 0..self.dirs.len() {
+            if let Some(dirty) = self.dirs[dir].waves.take_dirty()
+                && let Err(error) = self.start_wave(dir, dirty)
+            {
+                self.fail(dir, &error.to_string());
+            }
+        }
+    }
+
+    fn start_wave(&mut self, dir: usize, dirty: Vec<PartitionId>) -> Result<(), Error> {
+        let mut syncs = 0;
+        let mut covered = Vec::with_capacity(dirty.len());
+        for id in dirty {
+            // A partition that was closed since takes its appends with it.
+            let Some(slot) = self.partitions.get_mut(&id) else { continue };
+            let mut result = Ok(());
+            let queue = &mut self.queue;
+            slot.partition.take_unsynced(&*self.disk, |file, kind| {
+                if result.is_ok() {
+                    result = queue.submit(&file, kind, dir as u64);
+                    syncs += 1;
+                }
+            })?;
+            result.map_err(Error::io("submitting a sync"))?;
+            covered.push((id, slot.partition.end()));
+        }
+        self.dirs[dir].waves.started(syncs, covered);
+        self.release_finished(dir);
+        Ok(())
+    }
+
+    /// Takes up syncs that have returned, and releases the waves that are whole.
+    pub fn reap(&mut self) {
+        let mut reaped = std::mem::take(&mut self.reaped);
+        self.queue.reap(&mut reaped);
+        for SyncDone { token, result } in reaped.drain(..) {
+            let dir = token as usize;
+            match result {
+                _ if self.dirs[dir].is_offline => (),
+                Ok(()) => {
+                    self.dirs[dir].waves.synced();
+                    self.release_finished(dir);
+                }
+                Err(error) => self.fail(dir, &format!("a sync failed: {error}")),
+            }
+        }
+        self.reaped = reaped;
+    }
+
+    fn release_finished(&mut self, dir: usize) {
+        let Some(finished) = self.dirs[dir].waves.take_finished() else { return };
+        for (id, end) in finished.covered {
+            let slot = self.partitions.get_mut(&id);
+            if slot.is_some_and(|slot| slot.partition.publish(end)) {
+                self.progress.advanced.push(id);
+            }
+        }
+        self.progress.released.push(Ticket { dir, wave: finished.wave });
+    }
+
+    /// A failed sync is final: the kernel may have dropped the bytes and would say nothing the next time.
+    fn fail(&mut self, dir: usize, reason: &str) {
+        let log_dir = &mut self.dirs[dir];
+        if !log_dir.is_offline {
+            log_dir.is_offline = true;
+            tracing::error!("log directory {} is offline: {reason}", log_dir.path.display());
+            self.progress.failed.push((dir, reason.to_owned()));
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn take_progress(&mut self) -> Progress {
+        std::mem::take(&mut self.progress)
+    }
+
+    /// Whether every log directory is offline: the process has nothing left to serve.
+    pub fn is_all_offline(&self) -> bool {
+        self.dirs.iter().all(|dir| dir.is_offline)
+    }
+
+    /// Bytes for a reader.
+    pub fn fetch(
+        &self,
+        id: PartitionId,
+        offset: i64,
+        len_max: u32,
+        is_first_whole: bool,
+    ) -> Result<Fetched, Error> {
+        self.readable(id)?.fetch(offset, len_max, is_first_whole)
+    }
+
+    /// How far a partition reaches.
+    pub fn bounds(&self, id: PartitionId) -> Result<Bounds, Error> {
+        Ok(self.readable(id)?.bounds())
+    }
+
+    /// The offset that stands at a time.
+    pub fn offset_at(&self, id: PartitionId, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
+        self.readable(id)?.offset_at(query)
+    }
+
+    fn readable(&self, id: PartitionId) -> Result<&Partition, Error> {
+        let slot = self.partitions.get(&id).ok_or(Error::UnknownPartition)?;
+        let dir = &self.dirs[slot.dir];
+        if dir.is_offline { Err(Error::Offline(dir.path.clone())) } else { Ok(&slot.partition) }
+    }
+
+    /// The queue whose completions say when to call [`Shard::reap`].
+    pub fn sync_queue(&self) -> &dyn SyncQueue {
+        &*self.queue
+    }
+
+    /// Makes everything durable; waits. The last call of a clean stop.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        for slot in self.partitions.values_mut().filter(|slot| !self.dirs[slot.dir].is_offline) {
+            slot.partition.sync_all(&*self.disk)?;
+        }
+        Ok(())
+    }
+}

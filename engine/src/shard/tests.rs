@@ -1,0 +1,278 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::Error;
+use crate::disk::memory::MemoryDisk;
+use crate::disk::{Disk, OpenMode};
+use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
+use crate::format::{BatchHeader, ProducerSequence, Uuid};
+use crate::log::{LogLimits, TimedOffset};
+use crate::partition::{Bounds, PartitionConfig, PartitionId, TimeQuery, TimestampRule, directory};
+
+const NOW_MS: i64 = 10_000;
+/// Small enough that every third append rolls.
+const SEGMENT_BYTES: u64 = 200;
+
+fn id(index: i32) -> PartitionId {
+    PartitionId { topic: Uuid([1; 16]), index }
+}
+
+fn partition(index: i32) -> OpenPartition {
+    OpenPartition {
+        id: id(index),
+        topic: "t".to_owned(),
+        dir: 0,
+        config: PartitionConfig {
+            batch_bytes_max: 1 << 20,
+            log: LogLimits { segment_bytes: SEGMENT_BYTES, index_interval_bytes: 100 },
+            timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
+            leader_epoch: 0,
+        },
+    }
+}
+
+/// A shard over files in memory, with two partitions.
+fn shard_on(disk: &MemoryDisk, ack: Ack) -> Shard {
+    let dir = PathBuf::from("/data");
+    disk.create_dir_all(&dir).unwrap();
+    let config = ShardConfig { log_dirs: vec![dir.clone()], ack };
+    let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
+    for index in 0..2 {
+        directory::create(disk, &dir, "t", id(index)).unwrap();
+        shard.open(&partition(index), NOW_MS).unwrap();
+    }
+    shard
+}
+
+fn append(shard: &mut Shard, index: i32) -> (i64, Option<Ticket>) {
+    let (appended, ticket) = shard.append(id(index), sample(2, b"payload").into(), NOW_MS).unwrap();
+    (appended.base_offset, ticket)
+}
+
+fn finish_syncs(disk: &MemoryDisk, shard: &mut Shard) -> Progress {
+    let queue = disk.queues().pop().unwrap();
+    while queue.in_flight() > 0 {
+        queue.finish(queue.in_flight() - 1, Ok(()));
+    }
+    shard.reap();
+    shard.take_progress()
+}
+
+fn readable(shard: &Shard, index: i32) -> i64 {
+    shard.bounds(id(index)).unwrap().readable
+}
+
+#[test]
+fn nothing_is_released_or_seen_before_every_sync_of_its_wave_returned() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    let (_, first) = append(&mut shard, 0);
+    let (_, second) = append(&mut shard, 1);
+    assert_eq!(first, second, "one wave covers both partitions");
+    shard.submit();
+    let queue = disk.queues().pop().unwrap();
+    assert_eq!(queue.in_flight(), 2);
+    queue.finish(1, Ok(()));
+    shard.reap();
+    let progress = shard.take_progress();
+    assert!(progress.released.is_empty() && progress.advanced.is_empty(), "{progress:?}");
+    assert_eq!((readable(&shard, 0), readable(&shard, 1)), (0, 0));
+    let progress = finish_syncs(&disk, &mut shard);
+    assert_eq!(progress.released, [first.unwrap()]);
+    assert_eq!((readable(&shard, 0), readable(&shard, 1)), (2, 2));
+}
+
+#[test]
+fn an_append_during_a_wave_waits_for_the_next_one() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    let (_, first) = append(&mut shard, 0);
+    shard.submit();
+    let (_, second) = append(&mut shard, 0);
+    shard.submit();
+    assert_eq!(disk.queues()[0].in_flight(), 1, "one wave in flight at a time");
+    assert_eq!(finish_syncs(&disk, &mut shard).released, [first.unwrap()]);
+    assert_eq!(readable(&shard, 0), 2);
+    shard.submit();
+    assert_eq!(finish_syncs(&disk, &mut shard).released, [second.unwrap()]);
+    assert_eq!(readable(&shard, 0), 4);
+}
+
+#[test]
+fn in_page_cache_mode_an_append_is_released_and_seen_at_once() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::PageCache);
+    assert_eq!(append(&mut shard, 0), (0, None));
+    shard.submit();
+    assert_eq!((readable(&shard, 0), disk.queues()[0].in_flight()), (2, 0));
+    assert_eq!(shard.take_progress().advanced, [id(0)]);
+}
+
+#[test]
+fn a_repeated_batch_gets_its_first_offset_and_waits_for_the_same_wave() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    let batch: Bytes = sample_of_producer(ProducerSequence { id: 7, epoch: 0, first: 0, last: 4 }).into();
+    let (first, ticket) = shard.append(id(0), batch.clone(), NOW_MS).unwrap();
+    for is_submitted in [false, true] {
+        if is_submitted {
+            shard.submit();
+        }
+        let (again, ticket_again) = shard.append(id(0), batch.clone(), NOW_MS).unwrap();
+        assert_eq!((again.base_offset, ticket_again), (first.base_offset, ticket));
+    }
+    finish_syncs(&disk, &mut shard);
+    let (again, ticket_again) = shard.append(id(0), batch, NOW_MS).unwrap();
+    assert_eq!((again.base_offset, ticket_again), (first.base_offset, None));
+    assert_eq!(readable(&shard, 0), 5, "stored once");
+}
+
+#[test]
+fn a_start_finds_every_record_and_the_producers_again() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    for first in [0, 5, 10, 15] {
+        let sequence = ProducerSequence { id: 7, epoch: 0, first, last: first + 4 };
+        shard.append(id(0), sample_of_producer(sequence).into(), NOW_MS).unwrap();
+    }
+    shard.stop().unwrap();
+    let mut again = shard_on(&disk, Ack::Durable);
+    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 20 });
+    let repeated = sample_of_producer(ProducerSequence { id: 7, epoch: 0, first: 5, last: 9 });
+    assert_eq!(again.append(id(0), repeated.into(), NOW_MS).unwrap().0.base_offset, 5);
+    let gap = sample_of_producer(ProducerSequence { id: 7, epoch: 0, first: 25, last: 29 });
+    assert!(matches!(again.append(id(0), gap.into(), NOW_MS), Err(Error::Refused(_))));
+}
+
+#[test]
+fn a_tail_that_was_cut_short_is_dropped_and_its_offsets_are_used_again() {
+    let whole = sample(2, b"payload").len() as u64;
+    for cut in 1..whole {
+        let disk = MemoryDisk::default();
+        let mut shard = shard_on(&disk, Ack::Durable);
+        append(&mut shard, 0);
+        append(&mut shard, 0);
+        let path = PathBuf::from("/data/t-0/00000000000000000000.log");
+        let file = disk.open(&path, OpenMode::Existing).unwrap();
+        file.set_len(2 * whole - cut).unwrap();
+        let mut again = shard_on(&disk, Ack::Durable);
+        assert_eq!(file.len().unwrap(), whole, "cut by {cut}");
+        assert_eq!(append(&mut again, 0).0, 2, "cut by {cut}");
+    }
+}
+
+#[test]
+fn damage_in_front_of_the_last_segment_is_refused_and_named() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    for _ in 0..5 {
+        append(&mut shard, 0);
+    }
+    let file = disk.open(&PathBuf::from("/data/t-0/00000000000000000000.log"), OpenMode::Existing).unwrap();
+    file.write_all_at([&[9], &[]], 16).unwrap();
+    let config = ShardConfig { log_dirs: vec!["/data".into()], ack: Ack::Durable };
+    let mut again = Shard::new(Arc::new(disk), config).unwrap();
+    let error = again.open(&partition(0), NOW_MS).unwrap_err().to_string();
+    assert!(error.contains("00000000000000000000.log") && error.contains("magic 9, expected 2"), "{error}");
+}
+
+/// Reads all that is there from `offset` on, slice by slice.
+fn read_all(shard: &Shard, mut offset: i64, len_max: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(slice) = shard.fetch(id(0), offset, len_max, true).unwrap().slice {
+        let mut part = vec![0; slice.len as usize];
+        slice.file.read_at(&mut part, slice.position).unwrap();
+        let mut at = 0;
+        while let Some(header) = BatchHeader::view(&part[at..])
+            && at + header.size().unwrap() <= part.len()
+        {
+            offset = header.last_offset() + 1;
+            let end = at + header.size().unwrap();
+            bytes.extend_from_slice(&part[at..end]);
+            at = end;
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_reader_gets_every_batch_across_segments_whatever_it_asks_for() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::PageCache);
+    for _ in 0..20 {
+        append(&mut shard, 0);
+    }
+    let batch = sample(2, b"payload").len();
+    for len_max in [1, 50, 100, 1_000_000] {
+        assert_eq!(read_all(&shard, 0, len_max).len(), 20 * batch, "at most {len_max} a fetch");
+    }
+    for offset in 0..40 {
+        let bytes = read_all(&shard, offset, 100);
+        let first = BatchHeader::view(&bytes).unwrap();
+        assert!((first.base_offset()..=first.last_offset()).contains(&offset), "offset {offset}");
+    }
+    assert!(read_all(&shard, 40, 100).is_empty());
+    let is_out = |offset| matches!(shard.fetch(id(0), offset, 100, true), Err(Error::OutOfRange { .. }));
+    assert!(is_out(-1) && is_out(41));
+}
+
+#[test]
+fn a_first_batch_that_does_not_fit_comes_whole_or_not_at_all() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::PageCache);
+    append(&mut shard, 0);
+    assert!(shard.fetch(id(0), 0, 10, false).unwrap().slice.is_none());
+    let whole = sample(2, b"payload").len() as u32;
+    assert_eq!(shard.fetch(id(0), 0, 10, true).unwrap().slice.unwrap().len, whole);
+}
+
+#[test]
+fn times_are_found_among_what_readers_see() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    // Two records each, by hand: the second one's timestamp is 3 ms behind the first one's.
+    let records = [14, 0, 0, 0, 1, 2, b'a', 0, 14, 0, 6, 2, 1, 2, b'b', 0];
+    for base in [100, 300, 200] {
+        let bytes = sample_with(2, &records, |header| header.set_times(base, base + 3));
+        shard.append(id(0), bytes.into(), NOW_MS).unwrap();
+    }
+    let at = |shard: &Shard, query| shard.offset_at(id(0), query).unwrap();
+    assert_eq!(at(&shard, TimeQuery::From(0)), None, "nothing is durable yet");
+    assert_eq!(at(&shard, TimeQuery::Max), None);
+    shard.submit();
+    finish_syncs(&disk, &mut shard);
+    let found = |offset, timestamp| Some(TimedOffset { offset, timestamp });
+    for (query, expected) in [
+        (TimeQuery::From(0), found(0, 100)),
+        (TimeQuery::From(101), found(1, 103)),
+        (TimeQuery::From(104), found(2, 300)),
+        (TimeQuery::From(303), found(3, 303)),
+        (TimeQuery::From(304), None),
+        (TimeQuery::Max, found(3, 303)),
+    ] {
+        assert_eq!(at(&shard, query), expected, "{query:?}");
+    }
+}
+
+#[test]
+fn a_failed_sync_acknowledges_nothing_and_takes_the_directory_offline() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    append(&mut shard, 0);
+    append(&mut shard, 1);
+    shard.submit();
+    let queue = disk.queues().pop().unwrap();
+    queue.finish(0, Ok(()));
+    queue.finish(0, Err(std::io::Error::other("the device is gone")));
+    shard.reap();
+    let progress = shard.take_progress();
+    assert!(progress.released.is_empty() && progress.advanced.is_empty(), "{progress:?}");
+    assert_eq!(progress.failed.len(), 1);
+    let refused = shard.append(id(0), sample(1, b"x").into(), NOW_MS);
+    assert!(matches!(refused, Err(Error::Offline(_))), "{refused:?}");
+    assert!(matches!(shard.fetch(id(0), 0, 100, true), Err(Error::Offline(_))));
+    assert!(shard.is_all_offline());
+}

@@ -1,0 +1,94 @@
+//! `Waves`: group commit for one log directory of one shard.
+//!
+//! A wave takes everything that was appended in the directory so far, syncs it, and then releases all of it
+//! together. One is in flight at a time; the next starts at once when anything is dirty.
+
+use std::collections::HashSet;
+
+use crate::log::LogEnd;
+use crate::partition::PartitionId;
+
+/// What an append waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Which log directory, as an index.
+    pub dir: usize,
+    /// Which wave of it.
+    pub wave: u64,
+}
+
+/// The waves of one directory.
+#[derive(Debug)]
+pub(crate) struct Waves {
+    /// The wave that the next append joins. Those before it have started.
+    open: u64,
+    dirty: Vec<PartitionId>,
+    /// Finds in `dirty` without walking it.
+    is_dirty: HashSet<PartitionId>,
+    in_flight: Option<InFlight>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    wave: u64,
+    syncs_left: usize,
+    covered: Vec<(PartitionId, LogEnd)>,
+}
+
+/// A wave whose syncs have all returned.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) wave: u64,
+    pub(crate) covered: Vec<(PartitionId, LogEnd)>,
+}
+
+impl Waves {
+    pub(crate) fn new() -> Waves {
+        Waves { open: 1, dirty: Vec::new(), is_dirty: HashSet::new(), in_flight: None }
+    }
+
+    /// The wave that will cover what was just appended to `partition`.
+    pub(crate) fn enroll(&mut self, partition: PartitionId) -> u64 {
+        if self.is_dirty.insert(partition) {
+            self.dirty.push(partition);
+        }
+        self.open
+    }
+
+    /// The wave that covers what `partition` holds, if it is still under way.
+    pub(crate) fn covering(&self, partition: PartitionId) -> Option<u64> {
+        if self.is_dirty.contains(&partition) {
+            return Some(self.open);
+        }
+        let in_flight = self.in_flight.as_ref()?;
+        in_flight.covered.iter().any(|(covered, _)| *covered == partition).then_some(in_flight.wave)
+    }
+
+    /// The partitions of the wave that can start; `None` when one is in flight or nothing is dirty.
+    pub(crate) fn take_dirty(&mut self) -> Option<Vec<PartitionId>> {
+        if self.in_flight.is_some() || self.dirty.is_empty() {
+            return None;
+        }
+        self.is_dirty.clear();
+        Some(std::mem::take(&mut self.dirty))
+    }
+
+    /// The wave is on its way: `syncs` must return before `covered` is durable.
+    pub(crate) fn started(&mut self, syncs: usize, covered: Vec<(PartitionId, LogEnd)>) {
+        assert!(self.in_flight.is_none(), "one wave in flight for each directory");
+        self.in_flight = Some(InFlight { wave: self.open, syncs_left: syncs, covered });
+        self.open += 1;
+    }
+
+    /// One of the wave's syncs has returned well.
+    pub(crate) fn synced(&mut self) {
+        let in_flight = self.in_flight.as_mut().expect("a sync belongs to the wave in flight");
+        in_flight.syncs_left -= 1;
+    }
+
+    /// The wave in flight, once its last sync has returned.
+    pub(crate) fn take_finished(&mut self) -> Option<Finished> {
+        let InFlight { wave, covered, .. } = self.in_flight.take_if(|wave| wave.syncs_left == 0)?;
+        Some(Finished { wave, covered })
+    }
+}
