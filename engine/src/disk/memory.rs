@@ -13,6 +13,20 @@ use super::{DirEntry, Disk, File, OpenFile, OpenMode, SyncDone, SyncKind, SyncQu
 pub struct MemoryDisk {
     tree: Arc<Mutex<BTreeMap<PathBuf, Node>>>,
     queues: Arc<Mutex<Vec<MemoryQueue>>>,
+    changes: Arc<Mutex<Changes>>,
+}
+
+/// Changes of the tree that may still be made.
+#[derive(Debug)]
+struct Changes {
+    left: usize,
+    has_failed: bool,
+}
+
+impl Default for Changes {
+    fn default() -> Changes {
+        Changes { left: usize::MAX, has_failed: false }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +45,41 @@ impl MemoryDisk {
     }
 }
 
+impl MemoryDisk {
+    /// The same files in a tree of their own.
+    pub fn copy(&self) -> MemoryDisk {
+        let tree = lock(&self.tree).clone().into_iter().map(|(path, node)| match node {
+            Node::Dir => (path, Node::Dir),
+            Node::File(file) => (path, Node::File(Arc::new(MemoryFile(Mutex::new(lock(&file.0).clone()))))),
+        });
+        MemoryDisk { tree: Arc::new(Mutex::new(tree.collect())), ..MemoryDisk::default() }
+    }
+
+    /// Lets so many changes of names happen; every one behind them fails, as if the process had ended.
+    pub fn fail_changes_after(&self, changes: usize) {
+        *lock(&self.changes) = Changes { left: changes, has_failed: false };
+    }
+
+    /// Whether a change has failed since.
+    pub fn has_failed(&self) -> bool {
+        lock(&self.changes).has_failed
+    }
+
+    fn change(&self) -> io::Result<()> {
+        let mut changes = lock(&self.changes);
+        match changes.left.checked_sub(1) {
+            Some(left) => {
+                changes.left = left;
+                Ok(())
+            }
+            None => {
+                changes.has_failed = true;
+                Err(io::Error::other("the process has ended"))
+            }
+        }
+    }
+}
+
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<OpenFile> {
         let mut tree = lock(&self.tree);
@@ -46,6 +95,7 @@ impl Disk for MemoryDisk {
                 if !is_in_dir {
                     return Err(io::ErrorKind::NotFound.into());
                 }
+                self.change()?;
                 let file = Arc::new(MemoryFile::default());
                 tree.insert(path.to_owned(), Node::File(file.clone()));
                 Ok(file)
@@ -75,6 +125,9 @@ impl Disk for MemoryDisk {
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
+        if !tree.contains_key(dir) {
+            self.change()?;
+        }
         for part in dir.ancestors() {
             if let Node::File(_) = tree.entry(part.to_owned()).or_insert(Node::Dir) {
                 return Err(io::ErrorKind::NotADirectory.into());
@@ -89,6 +142,7 @@ impl Disk for MemoryDisk {
         if moved.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
         }
+        self.change()?;
         for old in moved {
             let node = tree.remove(&old).expect("the key was just listed");
             let below = old.strip_prefix(from).expect("the key begins with it");
@@ -101,7 +155,10 @@ impl Disk for MemoryDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
         match tree.get(path) {
-            Some(Node::File(_)) => tree.remove(path),
+            Some(Node::File(_)) => {
+                self.change()?;
+                tree.remove(path)
+            }
             Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
             None => return Err(io::ErrorKind::NotFound.into()),
         };
@@ -113,6 +170,7 @@ impl Disk for MemoryDisk {
         if !tree.contains_key(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        self.change()?;
         tree.retain(|path, _| !path.starts_with(dir));
         Ok(())
     }

@@ -70,6 +70,14 @@ impl BatchHeader {
         self.base_offset.get()
     }
 
+    /// Whether its offsets are numbers that offsets can be. Neither they nor the checksum say so by
+    /// themselves.
+    pub(crate) fn has_possible_offsets(&self) -> bool {
+        let last = self.base_offset.get().checked_add(self.last_offset_delta.get().into());
+        self.base_offset.get() >= 0
+            && last.is_some_and(|last| (self.base_offset.get()..i64::MAX).contains(&last))
+    }
+
     /// Offset of the last record.
     pub fn last_offset(&self) -> i64 {
         self.base_offset.get() + i64::from(self.last_offset_delta.get())
@@ -111,9 +119,48 @@ impl BatchHeader {
         self.attributes.get() & CODEC_MASK != 0
     }
 
-    /// Leader epoch under which it was written.
-    pub fn leader_epoch(&self) -> i32 {
-        self.leader_epoch.get()
+    /// Whether it belongs to a transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.attributes.get() & TRANSACTIONAL != 0
+    }
+
+    /// Whether its record is the end of a transaction.
+    pub fn is_control(&self) -> bool {
+        self.attributes.get() & CONTROL != 0
+    }
+
+    /// How many records it says to hold.
+    pub fn record_count(&self) -> i32 {
+        self.record_count.get()
+    }
+
+    /// Writes the header of a batch of nobody's in front of its records. Offset and leader epoch are stamped
+    /// when it is appended.
+    pub(super) fn write(out: &mut [u8], records: &[u8], count: i32, base_timestamp: i64, max_timestamp: i64) {
+        let mut header = BatchHeader {
+            base_offset: 0.into(),
+            length: ((HEADER_LEN - LENGTH_END + records.len()) as i32).into(),
+            leader_epoch: (-1).into(),
+            magic: 2,
+            crc: 0.into(),
+            attributes: 0.into(),
+            last_offset_delta: (count - 1).into(),
+            base_timestamp: base_timestamp.into(),
+            max_timestamp: max_timestamp.into(),
+            producer_id: (-1).into(),
+            producer_epoch: (-1).into(),
+            // Without a producer it means nothing, and Apache Kafka's coordinators leave it at 0.
+            base_sequence: 0.into(),
+            record_count: count.into(),
+        };
+        header.seal(records);
+        out.copy_from_slice(header.as_bytes());
+    }
+
+    /// Computes the checksum over header and records.
+    fn seal(&mut self, records: &[u8]) {
+        let crc = crc32c::crc32c(&self.as_bytes()[CRC_FROM..]);
+        self.crc.set(crc32c::crc32c_append(crc, records));
     }
 
     /// Who wrote it, `None` without idempotence.
@@ -215,8 +262,7 @@ impl Batch {
     pub fn stamp_append_time(&mut self, now_ms: i64) {
         self.header.attributes.set(self.header.attributes.get() | LOG_APPEND_TIME);
         self.header.max_timestamp.set(now_ms);
-        let crc = crc32c::crc32c(&self.header.as_bytes()[CRC_FROM..]);
-        self.header.crc.set(crc32c::crc32c_append(crc, &self.bytes[HEADER_LEN..]));
+        self.header.seal(&self.bytes[HEADER_LEN..]);
     }
 
     /// The batch as it is written: its header at `base_offset` and `leader_epoch`, and its records.
@@ -333,9 +379,7 @@ pub(crate) mod tests {
     }
 
     fn sealed(mut header: BatchHeader, payload: &[u8]) -> Vec<u8> {
-        let mut covered = header.as_bytes()[CRC_FROM..].to_vec();
-        covered.extend_from_slice(payload);
-        header.crc.set(crc32c::crc32c(&covered));
+        header.seal(payload);
         [header.as_bytes(), payload].concat()
     }
 
@@ -427,7 +471,7 @@ pub(crate) mod tests {
         let (header, records) = batch.stamped(77, 5);
         let written = [header.as_bytes(), records].concat();
         let read = BatchHeader::view(&written).unwrap();
-        assert_eq!((read.base_offset(), read.last_offset(), read.leader_epoch()), (77, 78, 5));
+        assert_eq!((read.base_offset(), read.last_offset(), read.leader_epoch.get()), (77, 78, 5));
         assert_eq!(crc32c::crc32c(&written[CRC_FROM..]), read.crc());
     }
 

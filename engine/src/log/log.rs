@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
 
 use super::scan::BatchAt;
-use super::segment::{Segment, base_offset_of};
+use super::segment::{Segment, base_offset_of, file_name};
 use crate::disk::{Disk, FileSlice, OpenFile, OpenMode, SyncKind};
 use crate::error::Error;
 use crate::format::{Batch, BatchHeader, record};
@@ -19,6 +19,8 @@ pub struct LogEnd {
     pub segment: i64,
     /// Position in that segment's file.
     pub position: u64,
+    /// Largest timestamp of the segment's batches in front of it, -1 without one.
+    pub max_timestamp: i64,
 }
 
 /// An offset and the timestamp of its record.
@@ -28,6 +30,17 @@ pub struct TimedOffset {
     pub offset: i64,
     /// Its timestamp in milliseconds.
     pub timestamp: i64,
+}
+
+/// Bytes that begin with a whole batch; the last one may be cut.
+#[derive(Debug, Clone)]
+pub struct BatchSlice {
+    /// Where they lie.
+    pub bytes: FileSlice,
+    /// Bytes of the first batch: less than that is of no use to a reader.
+    pub first_len: u32,
+    /// The segment that they lie in, as [`LogEnd::segment`] names it.
+    pub segment: i64,
 }
 
 /// What decides when a log rolls and how finely it is indexed.
@@ -45,8 +58,9 @@ pub struct Log {
     dir: PathBuf,
     segments: Vec<Segment>,
     next_offset: i64,
-    /// A segment was made whose name no submitted sync covers.
-    has_new_name: bool,
+    /// The directory, open, when a segment was made whose name no submitted sync covers. It is opened with
+    /// the segment, because a failure then refuses one append and not a whole wave.
+    new_name: Option<OpenFile>,
 }
 
 impl Log {
@@ -54,44 +68,65 @@ impl Log {
     /// directory's sync.
     pub fn create(disk: &dyn Disk, dir: &Path) -> Result<Log, Error> {
         let segments = vec![Segment::create(disk, dir, 0)?];
-        Ok(Log { dir: dir.to_owned(), segments, next_offset: 0, has_new_name: false })
+        Ok(Log { dir: dir.to_owned(), segments, next_offset: 0, new_name: None })
     }
 
     /// Opens what the directory holds, giving `see` each batch in order, and makes it durable before
     /// anybody reads it: the process before this one may have ended between a write and its sync.
+    ///
+    /// Where that process did not stop cleanly, the checksums of all batches are verified, and the log ends
+    /// at the first one that is not whole: what is behind it was never acknowledged, because a wave syncs
+    /// every segment that an append touched. After a clean stop such a batch is damage.
     pub fn open(
         disk: &dyn Disk,
         dir: &Path,
         limits: LogLimits,
+        was_clean: bool,
         mut see: impl FnMut(&BatchHeader),
     ) -> Result<Log, Error> {
         let entries = disk.list(dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
         let bases: Vec<i64> = entries.iter().filter_map(|entry| base_offset_of(&entry.name)).collect();
-        let mut log = Log { dir: dir.to_owned(), segments: Vec::new(), next_offset: 0, has_new_name: false };
-        for (index, &base_offset) in bases.iter().enumerate() {
-            if base_offset < log.next_offset {
-                return Err(Error::Corrupt(format!(
-                    "{}: a segment begins at offset {base_offset}, the one before it ends at {}",
-                    dir.display(),
-                    log.next_offset
-                )));
+        let mut log = Log { dir: dir.to_owned(), segments: Vec::new(), next_offset: 0, new_name: None };
+        let mut is_cut = false;
+        for base_offset in bases {
+            if is_cut || (!log.segments.is_empty() && base_offset != log.next_offset) {
+                log.drop_or_refuse(disk, base_offset, was_clean || base_offset < log.next_offset)?;
+                is_cut = true;
+                continue;
             }
             log.next_offset = base_offset;
-            let is_last = index + 1 == bases.len();
-            let segment =
-                Segment::open(disk, dir, base_offset, is_last, limits.index_interval_bytes, |header| {
-                    log.next_offset = header.last_offset() + 1;
-                    see(header);
-                })?;
+            let interval = limits.index_interval_bytes;
+            let (segment, cut) = Segment::open(disk, dir, base_offset, was_clean, interval, |header| {
+                log.next_offset = header.last_offset() + 1;
+                see(header);
+            })?;
             log.segments.push(segment);
+            is_cut = cut;
         }
         if log.segments.is_empty() {
             log.segments.push(Segment::create(disk, dir, 0)?);
         }
-        let syncing = || Error::io(format!("syncing {}", dir.display()));
-        log.active().file.sync().map_err(syncing())?;
-        disk.sync_dir(dir).map_err(syncing())?;
+        if !was_clean {
+            let syncing = || Error::io(format!("syncing {}", dir.display()));
+            log.segments.iter().try_for_each(|segment| segment.file.sync()).map_err(syncing())?;
+            disk.sync_dir(dir).map_err(syncing())?;
+        }
         Ok(log)
+    }
+
+    /// A segment that does not begin where the one before it ends.
+    fn drop_or_refuse(&self, disk: &dyn Disk, base_offset: i64, is_damage: bool) -> Result<(), Error> {
+        let path = self.dir.join(file_name(base_offset));
+        let fault = format!(
+            "segment {}: begins at offset {base_offset}, expected {}",
+            path.display(),
+            self.next_offset
+        );
+        if is_damage {
+            return Err(Error::Corrupt(fault));
+        }
+        tracing::warn!("{fault}: removed, what it holds was never acknowledged");
+        disk.remove_file(&path).map_err(Error::io(format_args!("removing {}", path.display())))
     }
 
     /// The first offset that is there.
@@ -102,7 +137,12 @@ impl Log {
     /// Behind the last batch.
     pub fn end(&self) -> LogEnd {
         let active = self.active();
-        LogEnd { offset: self.next_offset, segment: active.base_offset, position: active.size }
+        LogEnd {
+            offset: self.next_offset,
+            segment: active.base_offset,
+            position: active.size,
+            max_timestamp: active.max_timestamp,
+        }
     }
 
     fn active(&self) -> &Segment {
@@ -133,23 +173,18 @@ impl Log {
         if active.size == 0 || active.size + size <= limits.segment_bytes {
             return Ok(());
         }
+        let dir = disk
+            .open(&self.dir, OpenMode::Directory)
+            .map_err(Error::io(format_args!("opening {}", self.dir.display())))?;
         self.segments.push(Segment::create(disk, &self.dir, self.next_offset)?);
-        self.has_new_name = true;
+        self.new_name = Some(dir);
         Ok(())
     }
 
     /// Hands out everything that has to be synced for what is appended so far to be durable.
-    pub fn take_unsynced(
-        &mut self,
-        disk: &dyn Disk,
-        mut sync: impl FnMut(OpenFile, SyncKind),
-    ) -> Result<(), Error> {
-        if self.has_new_name {
-            let dir = disk
-                .open(&self.dir, OpenMode::Directory)
-                .map_err(Error::io(format_args!("opening {}", self.dir.display())))?;
+    pub fn take_unsynced(&mut self, mut sync: impl FnMut(OpenFile, SyncKind)) {
+        if let Some(dir) = self.new_name.take() {
             sync(dir, SyncKind::Entries);
-            self.has_new_name = false;
         }
         // Rolled segments stand right before the active one and are clean from some point on.
         for segment in
@@ -159,32 +194,26 @@ impl Log {
                 sync(segment.file.clone(), SyncKind::Data);
             }
         }
-        Ok(())
     }
 
     /// The bytes from the batch that holds `offset` on: of one segment, up to `end`, at most `len_max` of
-    /// them. The first batch comes whole or, unless `is_first_whole` asks for it, not at all.
-    pub fn slice(
-        &self,
-        offset: i64,
-        end: LogEnd,
-        len_max: u32,
-        is_first_whole: bool,
-    ) -> Result<Option<FileSlice>, Error> {
+    /// them, but never less than the first batch.
+    pub fn slice(&self, offset: i64, end: LogEnd, len_max: u32) -> Result<Option<BatchSlice>, Error> {
         let from = self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
         for segment in self.segments[from..].iter().take_while(|segment| segment.base_offset <= end.segment) {
             let limit = readable_bytes(segment, end);
             if let Some(first) = segment.find_offset(offset, limit)? {
-                let len = u64::from(len_max).min(limit - first.position);
-                let len = if len >= first.size {
-                    len
-                } else if is_first_whole {
-                    first.size
-                } else {
-                    return Ok(None);
-                };
-                let len = u32::try_from(len).expect("a batch and a fetch are below 4 GiB");
-                return Ok(Some(FileSlice { file: segment.file.clone(), position: first.position, len }));
+                let len = u64::from(len_max).min(limit - first.position).max(first.size);
+                let as_u32 = |len| u32::try_from(len).expect("a batch and a fetch are below 4 GiB");
+                return Ok(Some(BatchSlice {
+                    bytes: FileSlice {
+                        file: segment.file.clone(),
+                        position: first.position,
+                        len: as_u32(len),
+                    },
+                    first_len: as_u32(first.size),
+                    segment: segment.base_offset,
+                }));
             }
         }
         Ok(None)
@@ -205,30 +234,20 @@ impl Log {
 
     /// The first record in front of `end` with the largest timestamp of all.
     pub fn offset_of_max_timestamp(&self, end: LogEnd) -> Result<Option<TimedOffset>, Error> {
-        let mut max = -1;
-        for segment in self.segments.iter().take_while(|segment| segment.base_offset <= end.segment) {
-            let limit = readable_bytes(segment, end);
-            if limit == segment.size {
-                max = max.max(segment.max_timestamp);
-                continue;
-            }
-            // What is behind `end` may hold a larger one: only its batches in front can tell.
-            while let Some(batch) = segment.find_timestamp(max + 1, limit)? {
-                max = batch.header.max_timestamp();
-            }
-        }
+        let before = self.segments.iter().take_while(|segment| segment.base_offset < end.segment);
+        let max = before.map(|segment| segment.max_timestamp).fold(end.max_timestamp, i64::max);
         if max < 0 { Ok(None) } else { self.offset_at_time(max, end) }
     }
 
     /// Makes everything durable; waits. For a clean stop.
-    pub fn sync_all(&mut self, disk: &dyn Disk) -> Result<(), Error> {
+    pub fn sync_all(&mut self) -> Result<(), Error> {
         let mut result = Ok(());
         let dir = self.dir.clone();
-        self.take_unsynced(disk, |file, _| {
+        self.take_unsynced(|file, _| {
             if result.is_ok() {
                 result = file.sync().map_err(Error::io(format_args!("syncing {}", dir.display())));
             }
-        })?;
+        });
         result
     }
 }
@@ -249,11 +268,14 @@ fn record_in(segment: &Segment, batch: &BatchAt, timestamp: i64) -> Result<Timed
         return Ok(first);
     }
     let records = batch.read_records(&segment.file).map_err(Error::io("reading a batch's records"))?;
+    // What the records say of themselves was never checked.
     let found = record::times(&records)
-        .map_while(|time| time)
-        .map(|time| TimedOffset {
-            offset: header.base_offset() + time.offset_delta,
-            timestamp: header.base_timestamp() + time.timestamp_delta,
+        .map_while(|time| {
+            let time = time?;
+            let offset = header.base_offset().checked_add(time.offset_delta)?;
+            let timestamp = header.base_timestamp().checked_add(time.timestamp_delta)?;
+            (header.base_offset()..=header.last_offset()).contains(&offset).then_some(())?;
+            Some(TimedOffset { offset, timestamp })
         })
         .find(|found| found.timestamp >= timestamp);
     Ok(found.unwrap_or(first))

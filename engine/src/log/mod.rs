@@ -6,4 +6,4 @@ mod log;
 mod scan;
 mod segment;
 
-pub use log::{Log, LogEnd, LogLimits, TimedOffset};
+pub use log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};

@@ -70,12 +70,8 @@ pub(crate) fn batch_at(file: &OpenFile, position: u64, end: u64) -> io::Result<F
     if size > end - position {
         return Ok(Found::Nothing(format!("a batch of {size} bytes, {} are there", end - position)));
     }
-    if header.last_offset() < header.base_offset() {
-        return Ok(Found::Nothing(format!(
-            "last offset {} before base offset {}",
-            header.last_offset(),
-            header.base_offset()
-        )));
+    if !header.has_possible_offsets() {
+        return Ok(Found::Nothing(format!("impossible offsets from {} on", header.base_offset())));
     }
     Ok(Found::Batch(BatchAt { header: *header, position, size }))
 }

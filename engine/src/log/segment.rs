@@ -61,18 +61,18 @@ impl Segment {
         }
     }
 
-    /// Opens the file and walks its headers, giving `see` each batch.
+    /// Opens the file and walks its headers, giving `see` each batch. True with it: the file was cut.
     ///
-    /// In a log's last segment the checksums are verified too, and the file is cut at the first batch that
-    /// is not whole: an append was under way when the process ended. Anywhere else that is damage.
+    /// After a clean stop a batch that is not whole is damage. Otherwise the checksums are verified too, and
+    /// the file is cut at the first such batch: an append was under way when the process ended.
     pub(crate) fn open(
         disk: &dyn Disk,
         dir: &Path,
         base_offset: i64,
-        is_last: bool,
+        was_clean: bool,
         index_interval: u64,
         mut see: impl FnMut(&BatchHeader),
-    ) -> Result<Segment, Error> {
+    ) -> Result<(Segment, bool), Error> {
         let path = dir.join(file_name(base_offset));
         let reading = || format!("reading {}", path.display());
         let file = disk.open(&path, OpenMode::Existing).map_err(Error::io(reading()))?;
@@ -90,7 +90,7 @@ impl Segment {
                     ));
                 }
                 Found::Batch(batch) => {
-                    if is_last {
+                    if !was_clean {
                         let fault = batch.crc_fault(&segment.file).map_err(Error::io(reading()))?;
                         if let Some(fault) = fault {
                             break Some(fault);
@@ -103,10 +103,10 @@ impl Segment {
             }
         };
         match fault {
-            None => Ok(segment),
-            Some(fault) if is_last => {
+            None => Ok((segment, false)),
+            Some(fault) if !was_clean => {
                 segment.cut(&path, len, &fault)?;
-                Ok(segment)
+                Ok((segment, true))
             }
             Some(fault) => Err(Error::Corrupt(format!(
                 "segment {}: batch at position {}: {fault}",

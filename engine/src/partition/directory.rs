@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::PartitionId;
-use crate::disk::{Disk, replace_file};
+use crate::disk::{Disk, OpenMode, replace_file};
 use crate::error::Error;
 use crate::format::{Uuid, partition_metadata};
 use crate::log::Log;
@@ -36,11 +36,19 @@ fn parse_name(name: &str) -> Option<(&str, i32)> {
 }
 
 /// Makes the directory with an empty log, durably but for its own name, which the sync of `log_dir` covers:
-/// one for all partitions that are made together. What an earlier attempt left is taken up.
+/// one for all partitions that are made together. What an earlier attempt left is taken up; a directory with
+/// anybody else's records is an error.
 pub fn create(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
     let dir = log_dir.join(name(topic, id.index));
     let doing = || Error::io(format!("making {}", dir.display()));
     disk.create_dir_all(&dir).map_err(doing())?;
+    if let Claim::Foreign(why) = claim(disk, &dir, id.topic)? {
+        return Err(Error::Corrupt(format!(
+            "{}: {why}, so it cannot become a partition of topic {}",
+            dir.display(),
+            id.topic
+        )));
+    }
     match Log::create(disk, &dir) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => (),
         made => drop(made?),
@@ -48,6 +56,49 @@ pub fn create(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> 
     let content = partition_metadata::write(id.topic);
     // Replacing syncs the directory, and with it the name of the log's first segment.
     replace_file(disk, &dir.join(partition_metadata::FILE_NAME), content.as_bytes()).map_err(doing())
+}
+
+/// Whose a directory with a partition's name is.
+enum Claim {
+    /// The topic's, or nobody's: its making was cut short.
+    Ours,
+    /// Somebody else's, and how that shows.
+    Foreign(String),
+}
+
+fn claim(disk: &dyn Disk, dir: &Path, topic: Uuid) -> Result<Claim, Error> {
+    if let Some(found) = read_topic_id(disk, dir)? {
+        return Ok(if found == topic {
+            Claim::Ours
+        } else {
+            Claim::Foreign(format!("it belongs to topic {found}"))
+        });
+    }
+    let doing = || Error::io(format!("looking for records in {}", dir.display()));
+    for entry in disk.list(dir).map_err(doing())?.into_iter().filter(|entry| entry.name.ends_with(".log")) {
+        let file = disk.open(&dir.join(&entry.name), OpenMode::Existing).map_err(doing())?;
+        if !file.is_empty().map_err(doing())? {
+            return Ok(Claim::Foreign(format!(
+                "{} has records and there is no {}",
+                entry.name,
+                partition_metadata::FILE_NAME
+            )));
+        }
+    }
+    Ok(Claim::Ours)
+}
+
+/// The id in the directory's `partition.metadata`; `None` without one.
+fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>, Error> {
+    let file = dir.join(partition_metadata::FILE_NAME);
+    let content = match disk.read(&file) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(format_args!("reading {}", file.display()))(error)),
+    };
+    partition_metadata::read(&content)
+        .map(Some)
+        .map_err(|fault| Error::Corrupt(format!("{}: {fault}", file.display())))
 }
 
 /// All partitions that a log directory holds. Directories that are being removed are finished off.
@@ -61,24 +112,20 @@ pub fn find_all(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<FoundPartition>, 
             continue;
         }
         let Some((topic, index)) = parse_name(&entry.name) else { continue };
-        let file = path.join(partition_metadata::FILE_NAME);
-        let content = match disk.read(&file) {
-            Ok(content) => content,
-            // Its making was cut short before anybody was told of it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io(format_args!("reading {}", file.display()))(error)),
-        };
-        let topic_id = partition_metadata::read(&content)
-            .map_err(|fault| Error::Corrupt(format!("{}: {fault}", file.display())))?;
+        // Without an id its making was cut short before anybody was told of it.
+        let Some(topic_id) = read_topic_id(disk, &path)? else { continue };
         found.push(FoundPartition { topic: topic.to_owned(), id: PartitionId { topic: topic_id, index } });
     }
     Ok(found)
 }
 
 /// Takes the directory out of the way by renaming it; its content is removed by [`remove_renamed`]. The
-/// rename is durable only after the sync of `log_dir`.
+/// rename is durable only after the sync of `log_dir`. A directory that is somebody else's stays.
 pub fn rename_deleted(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
     let dir = log_dir.join(name(topic, id.index));
+    if let Claim::Foreign(_) = claim(disk, &dir, id.topic)? {
+        return Ok(());
+    }
     disk.rename(&dir, &log_dir.join(deleted_name(topic, id)))
         .map_err(Error::io(format_args!("renaming {}", dir.display())))
 }
@@ -124,6 +171,28 @@ mod tests {
         let (disk, dir) = disk_with_partition();
         create(&disk, dir, "a-topic", ID).unwrap();
         assert_eq!(find_all(&disk, dir).unwrap(), [FoundPartition { topic: "a-topic".to_owned(), id: ID }]);
+    }
+
+    #[test]
+    fn a_directory_with_other_records_is_neither_taken_up_nor_removed() {
+        const OTHER: PartitionId = PartitionId { topic: Uuid([6; 16]), index: 3 };
+        let (disk, dir) = disk_with_partition();
+        let refuse = || {
+            let error = create(&disk, dir, "a-topic", OTHER).unwrap_err().to_string();
+            assert!(error.contains("/data/a-topic-3"), "{error}");
+            rename_deleted(&disk, dir, "a-topic", OTHER).unwrap();
+            assert_eq!(disk.list(dir).unwrap()[0].name, "a-topic-3");
+        };
+        refuse();
+
+        let log = dir.join("a-topic-3/00000000000000000000.log");
+        disk.open(&log, OpenMode::Existing).unwrap().write_all_at([b"records", b""], 0).unwrap();
+        disk.remove_file(&dir.join("a-topic-3/partition.metadata")).unwrap();
+        refuse();
+
+        disk.open(&log, OpenMode::Replace).unwrap();
+        create(&disk, dir, "a-topic", OTHER).unwrap();
+        assert_eq!(find_all(&disk, dir).unwrap()[0].id, OTHER);
     }
 
     #[test]

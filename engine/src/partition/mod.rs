@@ -6,5 +6,5 @@ mod partition;
 mod producers;
 
 pub use partition::{
-    Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, TimestampRule,
+    Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, TimestampRule,
 };

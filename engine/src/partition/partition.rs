@@ -5,10 +5,10 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::producers::Producers;
-use crate::disk::{Disk, FileSlice, OpenFile, SyncKind};
+use crate::disk::{Disk, OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
 use crate::format::{Batch, BatchLimits, Uuid};
-use crate::log::{Log, LogEnd, LogLimits, TimedOffset};
+use crate::log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};
 
 /// Which partition of which topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,15 @@ pub enum TimestampRule {
     Append,
 }
 
+/// What an acknowledgement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// The bytes survive a power cut.
+    Durable,
+    /// The kernel has the bytes: Apache Kafka's meaning.
+    PageCache,
+}
+
 /// What a topic's settings mean to the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct PartitionConfig {
@@ -44,6 +53,8 @@ pub struct PartitionConfig {
     pub timestamps: TimestampRule,
     /// Epoch of the partition's leader, which every batch is stamped with.
     pub leader_epoch: i32,
+    /// What an acknowledgement means.
+    pub ack: Ack,
 }
 
 /// Where a batch went.
@@ -71,8 +82,8 @@ pub struct Bounds {
 /// Bytes for a reader.
 #[derive(Debug, Clone)]
 pub struct Fetched {
-    /// From the batch that holds the offset asked for; `None` when there is nothing, or no room for it.
-    pub slice: Option<FileSlice>,
+    /// From the batch that holds the offset asked for; `None` when there is nothing to see yet.
+    pub slice: Option<BatchSlice>,
     /// How far the partition reaches.
     pub bounds: Bounds,
 }
@@ -97,15 +108,17 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Opens a partition whose directory is there.
+    /// Opens a partition whose directory is there; `was_clean` when the process before this one stopped
+    /// cleanly.
     pub fn open(
         disk: &dyn Disk,
         dir: &Path,
         config: PartitionConfig,
+        was_clean: bool,
         now_ms: i64,
     ) -> Result<Partition, Error> {
         let mut producers = Producers::new();
-        let log = Log::open(disk, dir, config.log, |header| {
+        let log = Log::open(disk, dir, config.log, was_clean, |header| {
             if let Some(sequence) = header.producer() {
                 producers.note(sequence, header.base_offset(), header.last_offset(), now_ms);
             }
@@ -164,6 +177,11 @@ impl Partition {
         self.log.end()
     }
 
+    /// Behind the last batch that readers see.
+    pub fn readable_end(&self) -> LogEnd {
+        self.readable
+    }
+
     /// How far it reaches.
     pub fn bounds(&self) -> Bounds {
         Bounds { start: self.log.start_offset(), readable: self.readable.offset }
@@ -179,26 +197,18 @@ impl Partition {
     }
 
     /// Hands out what has to be synced for [`Partition::end`] to be durable.
-    pub fn take_unsynced(
-        &mut self,
-        disk: &dyn Disk,
-        sync: impl FnMut(OpenFile, SyncKind),
-    ) -> Result<(), Error> {
-        self.log.take_unsynced(disk, sync)
+    pub fn take_unsynced(&mut self, sync: impl FnMut(OpenFile, SyncKind)) {
+        self.log.take_unsynced(sync);
     }
 
-    /// The bytes from `offset` on, at most `len_max`; the first batch whole or, unless `is_first_whole`
-    /// asks for it, not at all.
-    pub fn fetch(&self, offset: i64, len_max: u32, is_first_whole: bool) -> Result<Fetched, Error> {
+    /// The bytes from `offset` on, at most `len_max` but never less than the first batch.
+    pub fn fetch(&self, offset: i64, len_max: u32) -> Result<Fetched, Error> {
         let bounds = self.bounds();
         if offset < bounds.start || offset > self.log.end().offset {
             return Err(Error::OutOfRange { offset, start: bounds.start, end: bounds.readable });
         }
-        let slice = if offset >= bounds.readable {
-            None
-        } else {
-            self.log.slice(offset, self.readable, len_max, is_first_whole)?
-        };
+        let slice =
+            if offset >= bounds.readable { None } else { self.log.slice(offset, self.readable, len_max)? };
         Ok(Fetched { slice, bounds })
     }
 
@@ -210,13 +220,13 @@ impl Partition {
         }
     }
 
-    /// Epoch of the leader that stamps its batches.
-    pub fn leader_epoch(&self) -> i32 {
-        self.config.leader_epoch
+    /// What an acknowledgement of an append to it means.
+    pub fn ack(&self) -> Ack {
+        self.config.ack
     }
 
     /// Makes all of it durable; waits. For a clean stop.
-    pub fn sync_all(&mut self, disk: &dyn Disk) -> Result<(), Error> {
-        self.log.sync_all(disk)
+    pub fn sync_all(&mut self) -> Result<(), Error> {
+        self.log.sync_all()
     }
 }

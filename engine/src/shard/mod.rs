@@ -6,5 +6,5 @@ mod shard;
 mod tests;
 mod wave;
 
-pub use shard::{Ack, OpenPartition, Progress, Shard, ShardConfig};
+pub use shard::{OpenPartition, Progress, Shard, ShardConfig};
 pub use wave::Ticket;

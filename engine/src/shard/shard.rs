@@ -10,27 +10,16 @@ use bytes::Bytes;
 use super::wave::{Ticket, Waves};
 use crate::disk::{Disk, SyncDone, SyncQueue};
 use crate::error::Error;
-use crate::log::TimedOffset;
+use crate::log::{LogEnd, TimedOffset};
 use crate::partition::{
-    Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
+    Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
 };
-
-/// What an acknowledgement means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ack {
-    /// The bytes survive a power cut.
-    Durable,
-    /// The kernel has the bytes: Apache Kafka's meaning.
-    PageCache,
-}
 
 /// What a shard is made of.
 #[derive(Debug, Clone)]
 pub struct ShardConfig {
     /// Log directories; a [`Ticket`] names one by its index.
     pub log_dirs: Vec<PathBuf>,
-    /// What an acknowledgement means.
-    pub ack: Ack,
 }
 
 /// A partition to be opened on this shard.
@@ -44,6 +33,9 @@ pub struct OpenPartition {
     pub dir: usize,
     /// Its topic's settings.
     pub config: PartitionConfig,
+    /// Whether everything in it is known to be whole: the process before this one stopped cleanly, or it is
+    /// new.
+    pub was_clean: bool,
 }
 
 /// What happened to waves and readers since the last time it was taken.
@@ -62,7 +54,6 @@ pub struct Progress {
 pub struct Shard {
     disk: Arc<dyn Disk>,
     queue: Box<dyn SyncQueue>,
-    ack: Ack,
     dirs: Vec<LogDir>,
     partitions: HashMap<PartitionId, Slot>,
     progress: Progress,
@@ -87,7 +78,6 @@ impl Shard {
         Ok(Shard {
             queue: disk.sync_queue()?,
             disk,
-            ack: config.ack,
             dirs: dirs.map(|path| LogDir { path, waves: Waves::new(), is_offline: false }).collect(),
             partitions: HashMap::new(),
             progress: Progress::default(),
@@ -97,13 +87,18 @@ impl Shard {
 
     /// Opens a partition whose directory is there.
     pub fn open(&mut self, opened: &OpenPartition, now_ms: i64) -> Result<(), Error> {
-        let path = self.dirs[opened.dir].path.join(directory::name(&opened.topic, opened.id.index));
-        let partition = Partition::open(&*self.disk, &path, opened.config, now_ms)?;
+        let dir = &self.dirs[opened.dir];
+        if dir.is_offline {
+            return Err(Error::Offline(dir.path.clone()));
+        }
+        let path = dir.path.join(directory::name(&opened.topic, opened.id.index));
+        let partition = Partition::open(&*self.disk, &path, opened.config, opened.was_clean, now_ms)?;
         self.partitions.insert(opened.id, Slot { partition, dir: opened.dir });
         Ok(())
     }
 
-    /// Forgets a partition. Appends to it that still wait are released with their wave.
+    /// Forgets a partition whose deletion is durable. Appends to it that still wait are released with their
+    /// wave.
     pub fn close(&mut self, id: PartitionId) {
         self.partitions.remove(&id);
     }
@@ -125,7 +120,7 @@ impl Shard {
         let appended = slot.partition.append(&*self.disk, bytes, now_ms)?;
         let end = slot.partition.end();
         let is_new = end != end_before;
-        let wave = match self.ack {
+        let wave = match slot.partition.ack() {
             Ack::Durable if is_new => Some(dir.waves.enroll(id)),
             // A repeated batch waits for the wave of the first one.
             Ack::Durable if appended.end_offset > slot.partition.bounds().readable => dir.waves.covering(id),
@@ -159,12 +154,12 @@ impl Shard {
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
             let mut result = Ok(());
             let queue = &mut self.queue;
-            slot.partition.take_unsynced(&*self.disk, |file, kind| {
+            slot.partition.take_unsynced(|file, kind| {
                 if result.is_ok() {
                     result = queue.submit(&file, kind, dir as u64);
                     syncs += 1;
                 }
-            })?;
+            });
             result.map_err(Error::io("submitting a sync"))?;
             covered.push((id, slot.partition.end()));
         }
@@ -202,6 +197,11 @@ impl Shard {
         self.progress.released.push(Ticket { dir, wave: finished.wave });
     }
 
+    /// Takes a directory offline that has failed on another shard.
+    pub fn fail_dir(&mut self, dir: usize) {
+        self.fail(dir, "it failed on another shard");
+    }
+
     /// A failed sync is final: the kernel may have dropped the bytes and would say nothing the next time.
     fn fail(&mut self, dir: usize, reason: &str) {
         let log_dir = &mut self.dirs[dir];
@@ -223,14 +223,13 @@ impl Shard {
     }
 
     /// Bytes for a reader.
-    pub fn fetch(
-        &self,
-        id: PartitionId,
-        offset: i64,
-        len_max: u32,
-        is_first_whole: bool,
-    ) -> Result<Fetched, Error> {
-        self.readable(id)?.fetch(offset, len_max, is_first_whole)
+    pub fn fetch(&self, id: PartitionId, offset: i64, len_max: u32) -> Result<Fetched, Error> {
+        self.readable(id)?.fetch(offset, len_max)
+    }
+
+    /// Behind the last batch that readers see.
+    pub fn readable_end(&self, id: PartitionId) -> Result<LogEnd, Error> {
+        Ok(self.readable(id)?.readable_end())
     }
 
     /// How far a partition reaches.
@@ -257,7 +256,7 @@ impl Shard {
     /// Makes everything durable; waits. The last call of a clean stop.
     pub fn stop(&mut self) -> Result<(), Error> {
         for slot in self.partitions.values_mut().filter(|slot| !self.dirs[slot.dir].is_offline) {
-            slot.partition.sync_all(&*self.disk)?;
+            slot.partition.sync_all()?;
         }
         Ok(())
     }

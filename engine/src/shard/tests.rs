@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
 use crate::format::{BatchHeader, ProducerSequence, Uuid};
 use crate::log::{LogLimits, TimedOffset};
-use crate::partition::{Bounds, PartitionConfig, PartitionId, TimeQuery, TimestampRule, directory};
+use crate::partition::{Ack, Bounds, PartitionConfig, PartitionId, TimeQuery, TimestampRule, directory};
 
 const NOW_MS: i64 = 10_000;
 /// Small enough that every third append rolls.
@@ -20,7 +20,7 @@ fn id(index: i32) -> PartitionId {
     PartitionId { topic: Uuid([1; 16]), index }
 }
 
-fn partition(index: i32) -> OpenPartition {
+fn partition(index: i32, ack: Ack) -> OpenPartition {
     OpenPartition {
         id: id(index),
         topic: "t".to_owned(),
@@ -30,7 +30,9 @@ fn partition(index: i32) -> OpenPartition {
             log: LogLimits { segment_bytes: SEGMENT_BYTES, index_interval_bytes: 100 },
             timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
             leader_epoch: 0,
+            ack,
         },
+        was_clean: false,
     }
 }
 
@@ -38,11 +40,11 @@ fn partition(index: i32) -> OpenPartition {
 fn shard_on(disk: &MemoryDisk, ack: Ack) -> Shard {
     let dir = PathBuf::from("/data");
     disk.create_dir_all(&dir).unwrap();
-    let config = ShardConfig { log_dirs: vec![dir.clone()], ack };
+    let config = ShardConfig { log_dirs: vec![dir.clone()] };
     let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
     for index in 0..2 {
         directory::create(disk, &dir, "t", id(index)).unwrap();
-        shard.open(&partition(index), NOW_MS).unwrap();
+        shard.open(&partition(index, ack), NOW_MS).unwrap();
     }
     shard
 }
@@ -164,27 +166,60 @@ fn a_tail_that_was_cut_short_is_dropped_and_its_offsets_are_used_again() {
     }
 }
 
-#[test]
-fn damage_in_front_of_the_last_segment_is_refused_and_named() {
+/// A log of several segments whose second batch has a flipped byte, and what an opening of it says.
+fn reopened_after_damage(was_clean: bool) -> (MemoryDisk, Result<Shard, Error>) {
     let disk = MemoryDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
-    for _ in 0..5 {
+    for _ in 0..7 {
         append(&mut shard, 0);
     }
+    let batch = sample(2, b"payload").len() as u64;
     let file = disk.open(&PathBuf::from("/data/t-0/00000000000000000000.log"), OpenMode::Existing).unwrap();
-    file.write_all_at([&[9], &[]], 16).unwrap();
-    let config = ShardConfig { log_dirs: vec!["/data".into()], ack: Ack::Durable };
-    let mut again = Shard::new(Arc::new(disk), config).unwrap();
-    let error = again.open(&partition(0), NOW_MS).unwrap_err().to_string();
+    file.write_all_at([&[9], &[]], batch + 16).unwrap();
+    let config = ShardConfig { log_dirs: vec!["/data".into()] };
+    let mut again = Shard::new(Arc::new(disk.clone()), config).unwrap();
+    let opened = again.open(&OpenPartition { was_clean, ..partition(0, Ack::Durable) }, NOW_MS);
+    (disk, opened.map(|()| again))
+}
+
+#[test]
+fn after_a_clean_stop_damage_is_refused_and_named_and_nothing_is_cut() {
+    let (disk, opened) = reopened_after_damage(true);
+    let error = opened.err().unwrap().to_string();
     assert!(error.contains("00000000000000000000.log") && error.contains("magic 9, expected 2"), "{error}");
+    assert_eq!(disk.list(Path::new("/data/t-0")).unwrap().len(), 5, "four segments and partition.metadata");
+}
+
+#[test]
+fn after_a_crash_the_log_ends_at_the_first_batch_that_is_not_whole() {
+    let (disk, opened) = reopened_after_damage(false);
+    let mut again = opened.unwrap();
+    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2 });
+    assert_eq!(disk.list(Path::new("/data/t-0")).unwrap().len(), 2, "later segments are gone");
+    assert_eq!(append(&mut again, 0).0, 2);
+}
+
+#[test]
+fn after_a_crash_a_segment_that_lost_its_end_takes_the_later_ones_with_it() {
+    let disk = MemoryDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    for _ in 0..7 {
+        append(&mut shard, 0);
+    }
+    // Cut on the border of a batch: only the next segment's name tells that something is missing.
+    let batch = sample(2, b"payload").len() as u64;
+    let file = disk.open(&PathBuf::from("/data/t-0/00000000000000000000.log"), OpenMode::Existing).unwrap();
+    file.set_len(batch).unwrap();
+    let again = shard_on(&disk, Ack::Durable);
+    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2 });
 }
 
 /// Reads all that is there from `offset` on, slice by slice.
 fn read_all(shard: &Shard, mut offset: i64, len_max: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Some(slice) = shard.fetch(id(0), offset, len_max, true).unwrap().slice {
-        let mut part = vec![0; slice.len as usize];
-        slice.file.read_at(&mut part, slice.position).unwrap();
+    while let Some(slice) = shard.fetch(id(0), offset, len_max).unwrap().slice {
+        let mut part = vec![0; slice.bytes.len as usize];
+        slice.bytes.file.read_at(&mut part, slice.bytes.position).unwrap();
         let mut at = 0;
         while let Some(header) = BatchHeader::view(&part[at..])
             && at + header.size().unwrap() <= part.len()
@@ -215,18 +250,21 @@ fn a_reader_gets_every_batch_across_segments_whatever_it_asks_for() {
         assert!((first.base_offset()..=first.last_offset()).contains(&offset), "offset {offset}");
     }
     assert!(read_all(&shard, 40, 100).is_empty());
-    let is_out = |offset| matches!(shard.fetch(id(0), offset, 100, true), Err(Error::OutOfRange { .. }));
+    let is_out = |offset| matches!(shard.fetch(id(0), offset, 100), Err(Error::OutOfRange { .. }));
     assert!(is_out(-1) && is_out(41));
 }
 
 #[test]
-fn a_first_batch_that_does_not_fit_comes_whole_or_not_at_all() {
+fn a_first_batch_that_is_larger_than_the_fetch_comes_whole() {
     let disk = MemoryDisk::default();
     let mut shard = shard_on(&disk, Ack::PageCache);
     append(&mut shard, 0);
-    assert!(shard.fetch(id(0), 0, 10, false).unwrap().slice.is_none());
+    append(&mut shard, 0);
     let whole = sample(2, b"payload").len() as u32;
-    assert_eq!(shard.fetch(id(0), 0, 10, true).unwrap().slice.unwrap().len, whole);
+    let slice = shard.fetch(id(0), 0, 10).unwrap().slice.unwrap();
+    assert_eq!((slice.bytes.len, slice.first_len), (whole, whole));
+    let slice = shard.fetch(id(0), 0, whole + 10).unwrap().slice.unwrap();
+    assert_eq!((slice.bytes.len, slice.first_len), (whole + 10, whole));
 }
 
 #[test]
@@ -273,6 +311,6 @@ fn a_failed_sync_acknowledges_nothing_and_takes_the_directory_offline() {
     assert_eq!(progress.failed.len(), 1);
     let refused = shard.append(id(0), sample(1, b"x").into(), NOW_MS);
     assert!(matches!(refused, Err(Error::Offline(_))), "{refused:?}");
-    assert!(matches!(shard.fetch(id(0), 0, 100, true), Err(Error::Offline(_))));
+    assert!(matches!(shard.fetch(id(0), 0, 100), Err(Error::Offline(_))));
     assert!(shard.is_all_offline());
 }
