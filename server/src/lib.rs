@@ -1,1 +1,17 @@
 //! The broker: the Kafka protocol in front of the storage engine.
+
+mod api;
+pub mod broker;
+mod clean_stop;
+pub mod clock;
+pub mod config;
+pub mod group;
+pub mod metadata;
+pub mod net;
+pub mod random;
+pub mod shard;
+pub mod sim;
+pub mod stop;
+#[cfg(test)]
+mod tests;
+pub mod wire;

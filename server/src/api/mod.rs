@@ -1,0 +1,127 @@
+//! One file per API: a request in, commands to shards, a response out.
+
+mod api_versions;
+mod broker_configs;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
+mod errors;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod list_partition_reassignments;
+mod metadata;
+mod node;
+mod offset_commit;
+mod offset_fetch;
+mod operations;
+mod produce;
+#[cfg(test)]
+mod protocol_doc;
+mod shares;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::net::conn::Ended;
+use crate::net::runtime::Task;
+use crate::shard::LocalShard;
+use crate::wire::messages::header::RequestHeader;
+use crate::wire::{Api, Encoded, Message, Reader, encode_response, read_request_header};
+
+/// Largest request but for Produce, whose bytes stay where they are. Names and numbers take many times more
+/// memory once they are read than they took on the wire.
+const SMALL_REQUEST_BYTES_MAX: usize = 8 << 20;
+
+/// What becomes of a request once it is routed.
+pub(crate) enum Reply {
+    /// It is answered.
+    Now(Answer),
+    /// Its answer comes later. Whatever had to happen in order has happened.
+    Later(Task<Answer>),
+}
+
+/// What goes back to the client.
+pub(crate) enum Answer {
+    /// A response.
+    Send(Encoded),
+    /// Nothing: the client does not want an answer.
+    Silent,
+    /// The end of the connection, where there is no other way to say it.
+    Close(Ended),
+}
+
+/// One request's circumstances.
+pub(crate) struct Call {
+    shard: Rc<LocalShard>,
+    /// Which listener its connection came in by.
+    listener: usize,
+    api: Api,
+    version: i16,
+    correlation_id: i32,
+}
+
+impl Call {
+    fn answer<M: Message>(&self, body: &M) -> Answer {
+        let mut buf = self.shard.encode_buf().borrow_mut();
+        match encode_response(&mut buf, self.api, self.version, self.correlation_id, body) {
+            Ok(encoded) => Answer::Send(encoded),
+            Err(too_large) => Answer::Close(Ended::Response(too_large)),
+        }
+    }
+
+    /// The time from which on an answer to this request, which gives it so long, is not waited for.
+    fn expires_ms(&self, timeout_ms: i32) -> i64 {
+        self.shard.host().clock.now_ms().saturating_add(timeout_ms.into())
+    }
+
+    fn now<M: Message>(&self, body: &M) -> Result<Reply, Ended> {
+        Ok(Reply::Now(self.answer(body)))
+    }
+}
+
+/// Reads a request and routes it: when this returns, everything that must happen in the connection's order
+/// has its place.
+pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShard>) -> Result<Reply, Ended> {
+    let mut reader = Reader::new(&frame);
+    let (api, header) = read_request_header(&mut reader).map_err(Ended::Header)?;
+    let len = frame.len();
+    if api != Api::Produce && len > SMALL_REQUEST_BYTES_MAX {
+        return Err(Ended::TooLarge { api: api.row().name, len, max: SMALL_REQUEST_BYTES_MAX });
+    }
+    let RequestHeader { request_api_version: version, correlation_id, .. } = header;
+    let call = Call { shard: shard.clone(), listener, api, version, correlation_id };
+    if !api.row().accepts(version) {
+        if api == Api::ApiVersions {
+            return api_versions::refuse_version(call);
+        }
+        return Err(Ended::Version { api: api.row().name, version });
+    }
+    match api {
+        Api::ApiVersions => api_versions::handle(&read(reader, version)?, &call),
+        Api::CreateTopics => create_topics::handle(read(reader, version)?, call),
+        Api::DeleteTopics => delete_topics::handle(read(reader, version)?, call),
+        Api::DescribeCluster => describe_cluster::handle(&read(reader, version)?, &call),
+        Api::DescribeConfigs => describe_configs::handle(&read(reader, version)?, &call),
+        Api::DescribeTopicPartitions => describe_topic_partitions::handle(&read(reader, version)?, &call),
+        Api::Fetch => fetch::handle(read(reader, version)?, call),
+        Api::FindCoordinator => find_coordinator::handle(read(reader, version)?, call),
+        Api::InitProducerId => init_producer_id::handle(&read(reader, version)?, call),
+        Api::ListOffsets => list_offsets::handle(read(reader, version)?, call),
+        Api::ListPartitionReassignments => {
+            list_partition_reassignments::handle(&read(reader, version)?, &call)
+        }
+        Api::Metadata => metadata::handle(read(reader, version)?, call),
+        Api::OffsetCommit => offset_commit::handle(read(reader, version)?, call).await,
+        Api::OffsetFetch => offset_fetch::handle(read(reader, version)?, call).await,
+        Api::Produce => produce::handle(read(reader, version)?, call).await,
+    }
+}
+
+fn read<M: Message>(mut reader: Reader<'_>, version: i16) -> Result<M, Ended> {
+    M::read_message(&mut reader, version).map_err(Ended::Request)
+}

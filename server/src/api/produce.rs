@@ -1,0 +1,127 @@
+//! Produce: batches to the shards that own their partitions; acknowledged when their waves are released.
+
+use bytes::Bytes;
+use logmill_engine::partition::{Appended, PartitionId};
+
+use super::errors::code_of;
+use super::shares::{Answers, Asked, Place, Shares};
+use super::{Answer, Call, Reply};
+use crate::config::topic_name;
+use crate::metadata::Image;
+use crate::net::conn::Ended;
+use crate::shard::{Append, AppendResult, Command};
+use crate::wire::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+    TopicProduceResponse,
+};
+use crate::wire::{ErrorCode, Records, Text};
+
+/// Acknowledgements that exist: none, the leader's, all in-sync replicas'.
+const ACKS: [i16; 3] = [0, 1, -1];
+/// From this version on topics are named by id.
+const TOPIC_ID_FROM: i16 = 13;
+
+/// A topic of the request, and where the answers for its partitions will be.
+struct TopicPlaces {
+    name: Text,
+    topic_id: logmill_engine::format::Uuid,
+    partitions: Vec<(i32, Place)>,
+}
+
+/// Hands the batches on in order and waits for room where a mailbox has none; the answer comes later.
+pub(crate) async fn handle(request: ProduceRequest, call: Call) -> Result<Reply, Ended> {
+    let image = call.shard.image();
+    let mut shares = Shares::new();
+    let acks = request.acks;
+    let topics: Vec<TopicPlaces> = request
+        .topic_data
+        .into_iter()
+        .map(|topic| place_topic(topic, acks, &image, &call, &mut shares))
+        .collect();
+    let asked =
+        shares.ask(&call.shard, |partitions, reply| Command::Append(Append { partitions, reply })).await;
+    Ok(Reply::Later(Box::pin(answer(asked, topics, acks, call))))
+}
+
+fn place_topic(
+    topic: TopicProduceData,
+    acks: i16,
+    image: &Image,
+    call: &Call,
+    shares: &mut Shares<(PartitionId, Bytes)>,
+) -> TopicPlaces {
+    let (found, unknown) = if call.version >= TOPIC_ID_FROM {
+        (image.by_id(topic.topic_id), ErrorCode::UnknownTopicId)
+    } else {
+        (image.by_name(&topic.name), ErrorCode::UnknownTopicOrPartition)
+    };
+    let mut place = |PartitionProduceData { index, records }| {
+        let place = match found.map(|topic| topic.partition(index)) {
+            _ if !ACKS.contains(&acks) => Place::Refused(ErrorCode::InvalidRequiredAcks),
+            None => Place::Refused(unknown),
+            Some(None) => Place::Refused(ErrorCode::UnknownTopicOrPartition),
+            // Their records are the state of coordinators, which alone append them.
+            Some(Some(_)) if found.is_some_and(|topic| topic_name::is_internal(&topic.name)) => {
+                Place::Refused(ErrorCode::InvalidTopicException)
+            }
+            Some(Some(id)) => match records {
+                Records::Bytes(bytes) => shares.add(&call.shard, id, (id, bytes)),
+                Records::Null | Records::Slices(_) => Place::Refused(ErrorCode::InvalidRecord),
+            },
+        };
+        (index, place)
+    };
+    let partitions = topic.partition_data.into_iter().map(&mut place).collect();
+    // A slice of the request would keep its batches in memory until they are on the device.
+    let name = found.map_or_else(|| topic.name.detached(), |found| found.name.clone());
+    TopicPlaces { name, topic_id: topic.topic_id, partitions }
+}
+
+async fn answer(asked: Asked<AppendResult>, topics: Vec<TopicPlaces>, acks: i16, call: Call) -> Answer {
+    let mut answers = asked.answers().await;
+    let topic_response = |TopicPlaces { name, topic_id, partitions }| TopicProduceResponse {
+        name,
+        topic_id,
+        partition_responses: partitions
+            .into_iter()
+            .map(|(index, place)| partition_response(index, place, &mut answers))
+            .collect(),
+    };
+    let responses: Vec<TopicProduceResponse> = topics.into_iter().map(topic_response).collect();
+    if acks != 0 {
+        return call.answer(&ProduceResponse { responses, ..ProduceResponse::default() });
+    }
+    let mut partitions = responses.iter().flat_map(|topic| &topic.partition_responses);
+    if partitions.all(|partition| partition.error_code == 0) {
+        Answer::Silent
+    } else {
+        Answer::Close(Ended::Unanswerable)
+    }
+}
+
+fn partition_response(
+    index: i32,
+    place: Place,
+    answers: &mut Answers<AppendResult>,
+) -> PartitionProduceResponse {
+    let (code, message) = match answers.take(place) {
+        Ok(Ok(Appended { base_offset, append_time_ms, start_offset, .. })) => {
+            return PartitionProduceResponse {
+                index,
+                base_offset,
+                log_append_time_ms: append_time_ms.unwrap_or(-1),
+                log_start_offset: start_offset,
+                ..PartitionProduceResponse::default()
+            };
+        }
+        Ok(Err(error)) => (code_of(&error), Some(Text::from(error.to_string()))),
+        Err(code) => (code, None),
+    };
+    PartitionProduceResponse {
+        index,
+        error_code: code as i16,
+        error_message: message,
+        base_offset: -1,
+        ..PartitionProduceResponse::default()
+    }
+}

@@ -1,0 +1,350 @@
+//! `Broker`: what all shards share; and its start and stop, a thread for each shard.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use logmill_engine::Error;
+use logmill_engine::disk::os::OsDisk;
+use logmill_engine::disk::{Disk, OpenFile, uring};
+use logmill_engine::shard::OpenPartition;
+
+use crate::clean_stop;
+use crate::clock::SystemClock;
+use crate::config::{Config, Io, Listener};
+use crate::metadata::{Image, MetaProperties, TopicStore, prepare_log_dirs, run_controller};
+use crate::net::runtime::{self, Termination, TokioRuntime};
+use crate::net::socket::{self, BoundSocket};
+use crate::net::{self, accept};
+use crate::random::SeededRandom;
+use crate::shard::{Host, LocalShard, ShardParts, connect, owner_of};
+use crate::stop::{StopReason, StopSignal};
+use crate::wire::Text;
+
+/// What all shards share.
+#[derive(Debug)]
+pub struct Broker {
+    /// What the broker was told to be.
+    pub config: Config,
+    /// The cluster that its log directories belong to.
+    pub cluster_id: Text,
+    /// By listener, the address that clients are told.
+    pub advertised: Vec<Listener>,
+    /// Ends the broker.
+    pub stop: StopSignal,
+}
+
+impl Broker {
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.config.shards as usize
+    }
+}
+
+/// Why a broker did not start, or ended.
+#[derive(Debug)]
+pub enum BrokerError {
+    /// A listener's port cannot be opened.
+    Listen {
+        /// The listener.
+        listener: Listener,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The kernel grants no ring although the settings demand one.
+    NoRing,
+    /// A thread or its runtime could not be started.
+    Thread(io::Error),
+    /// The signals that stop a broker cannot be caught.
+    Signals(io::Error),
+    /// The log directories cannot be served from.
+    Storage(Error),
+    /// It ran, and could not go on.
+    Failed(String),
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BrokerError::Listen { listener, source } => write!(f, "cannot listen on {listener}: {source}"),
+            BrokerError::NoRing => f.write_str(
+                "logmill.io=uring, but the kernel grants this process no io_uring: try logmill.io=auto",
+            ),
+            BrokerError::Thread(source) => write!(f, "cannot start a shard's thread: {source}"),
+            BrokerError::Signals(source) => write!(f, "cannot catch signals: {source}"),
+            BrokerError::Storage(error) => error.fmt(f),
+            BrokerError::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for BrokerError {}
+
+impl From<Error> for BrokerError {
+    fn from(error: Error) -> BrokerError {
+        BrokerError::Storage(error)
+    }
+}
+
+/// The parts of a broker before it has threads: the same for real and for simulated ones.
+pub(crate) struct Prepared {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) store: TopicStore,
+    pub(crate) shards: Vec<ShardParts>,
+    locks: Vec<OpenFile>,
+}
+
+/// Reads the log directories and deals their partitions out to the shards.
+pub(crate) fn prepare(
+    mut config: Config,
+    disk: &Arc<dyn Disk>,
+    advertised: Vec<Listener>,
+    random: &SeededRandom,
+) -> Result<Prepared, Error> {
+    settle_cluster_defaults(&mut config);
+    let MetaProperties { cluster_id, locks } = prepare_log_dirs(&**disk, &config, random)?;
+    let store = TopicStore::new(disk.clone(), config.log_dirs.clone());
+    let was_clean: Vec<bool> =
+        config.log_dirs.iter().map(|dir| clean_stop::take(&**disk, dir)).collect::<Result<_, _>>()?;
+    let image = Arc::new(store.load()?);
+    let shards = deal(&config, &image, &was_clean);
+    let stop = StopSignal::default();
+    let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop };
+    Ok(Prepared { broker: Arc::new(broker), store, shards, locks })
+}
+
+/// Apache Kafka's controller writes this one setting down for the whole cluster when it first starts, and
+/// its tools show it as set from then on.
+fn settle_cluster_defaults(config: &mut Config) {
+    const KEY: &str = "min.insync.replicas";
+    if let Ok(Some(value)) = config.layers.value(KEY) {
+        config.layers.cluster.entry(KEY.to_owned()).or_insert(value.to_string());
+    }
+}
+
+fn deal(config: &Config, image: &Arc<Image>, was_clean: &[bool]) -> Vec<ShardParts> {
+    let shards = config.shards as usize;
+    let mut partitions: Vec<Vec<OpenPartition>> = vec![Vec::new(); shards];
+    for mut partition in image.topics().flat_map(|topic| topic.to_open(config)) {
+        partition.was_clean = was_clean[partition.dir];
+        partitions[owner_of(partition.id, shards)].push(partition);
+    }
+    connect(shards, config.mailbox_messages_max as usize)
+        .into_iter()
+        .zip(partitions)
+        .enumerate()
+        .map(|(index, ((lanes, mailbox), partitions))| ShardParts {
+            index,
+            lanes,
+            mailbox,
+            partitions,
+            image: image.clone(),
+        })
+        .collect()
+}
+
+/// A broker that serves. Dropping it asks it to stop; [`Running::join`] waits for that.
+#[derive(Debug)]
+pub struct Running {
+    broker: Arc<Broker>,
+    disk: Arc<dyn Disk>,
+    threads: Vec<thread::JoinHandle<Result<(), Error>>>,
+    /// Other brokers keep out as long as these are held.
+    _locks: Vec<OpenFile>,
+}
+
+/// Starts a broker on real disks, sockets and threads; it serves when this returns.
+pub fn start(config: Config) -> Result<Running, BrokerError> {
+    let has_ring = match config.io {
+        Io::Syscalls => false,
+        Io::Auto => uring::is_granted(),
+        Io::Uring if uring::is_granted() => true,
+        Io::Uring => return Err(BrokerError::NoRing),
+    };
+    tracing::info!("syncs by {}", if has_ring { "io_uring" } else { "plain system calls on helper threads" });
+    let disk: Arc<dyn Disk> =
+        Arc::new(if has_ring { OsDisk::with_uring() } else { OsDisk::with_helper(spawn_helper) });
+    runtime::raise_descriptor_limit();
+    let (advertised, sockets) = open_ports(&config)?;
+    let Prepared { broker, store, shards, locks } =
+        prepare(config, &disk, advertised, &SeededRandom::from_os())?;
+    let mut running =
+        Running { broker: broker.clone(), disk: disk.clone(), threads: Vec::new(), _locks: locks };
+    let (ready, is_ready) = mpsc::channel();
+    let mut store = Some(store);
+    for (parts, sockets) in shards.into_iter().zip(sockets) {
+        let thread = ShardThread {
+            broker: broker.clone(),
+            disk: disk.clone(),
+            store: store.take(),
+            parts,
+            sockets,
+            ready: ready.clone(),
+        };
+        let spawned = thread::Builder::new()
+            .name(format!("shard-{}", thread.parts.index))
+            .spawn(move || thread.run(has_ring))
+            .map_err(BrokerError::Thread)?;
+        running.threads.push(spawned);
+    }
+    drop(ready);
+    // Every shard says so once; one that fails hangs up instead.
+    if is_ready.iter().count() < running.threads.len() {
+        broker.stop.fail("a shard did not start");
+        return Err(running.join().err().unwrap_or(BrokerError::Failed("a shard did not start".to_owned())));
+    }
+    for (listener, advertised) in broker.config.listeners.iter().zip(&broker.advertised) {
+        tracing::info!("listening on {listener}, advertised as {advertised}");
+    }
+    Ok(running)
+}
+
+fn spawn_helper(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    thread::Builder::new().name("sync-helper".to_owned()).spawn(work).map(drop)
+}
+
+/// By shard, its sockets in the order of the listeners; and what clients are told, real ports filled in.
+fn open_ports(config: &Config) -> Result<(Vec<Listener>, Vec<Vec<BoundSocket>>), BrokerError> {
+    let shards = config.shards as usize;
+    let mut advertised = config.advertised_listeners.clone();
+    let mut sockets: Vec<Vec<BoundSocket>> = (0..shards).map(|_| Vec::new()).collect();
+    for listener in &config.listeners {
+        let failed = |source| BrokerError::Listen { listener: listener.clone(), source };
+        let bound = socket::bind(&listener.host, listener.port, shards).map_err(failed)?;
+        let port = bound[0].port().map_err(failed)?;
+        let told = advertised.iter_mut().filter(|told| told.name == listener.name && told.port == 0);
+        told.for_each(|told| told.port = port);
+        sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
+    }
+    Ok((advertised, sockets))
+}
+
+struct ShardThread {
+    broker: Arc<Broker>,
+    disk: Arc<dyn Disk>,
+    /// The controller's, on the shard that it runs on.
+    store: Option<TopicStore>,
+    parts: ShardParts,
+    sockets: Vec<BoundSocket>,
+    ready: mpsc::Sender<()>,
+}
+
+impl ShardThread {
+    fn run(self, has_ring: bool) -> Result<(), Error> {
+        let broker = self.broker.clone();
+        let index = self.parts.index;
+        if broker.config.pin_shards {
+            pin(index);
+        }
+        let ended = runtime::run(has_ring, self.serve());
+        let result = ended.unwrap_or_else(|source| {
+            Err(Error::Io { doing: format!("starting the runtime of shard {index}"), source })
+        });
+        // A broker with a shard less would leave that shard's partitions hanging.
+        if let Err(error) = &result {
+            broker.stop.fail(error.to_string());
+        }
+        result
+    }
+
+    async fn serve(self) -> Result<(), Error> {
+        let host = Host {
+            runtime: Rc::new(TokioRuntime),
+            clock: Rc::new(SystemClock),
+            random: Rc::new(SeededRandom::from_os()),
+            disk: self.disk,
+        };
+        let mut listeners = Vec::new();
+        for socket in self.sockets {
+            let listener = socket.into_listener();
+            listeners.push(listener.map_err(crate::shard::io_error("beginning to accept"))?);
+        }
+        let shard = serve_shard(self.parts, self.broker.clone(), host, self.store, listeners)?;
+        // Nobody waits any more when another shard has failed.
+        let _ = self.ready.send(());
+        drop(self.ready);
+        self.broker.stop.wait().await;
+        shard.stop()
+    }
+}
+
+/// Starts a shard's loops on its own thread: mail, completions, the controller where it belongs, and one
+/// accept loop for each listener.
+pub(crate) fn serve_shard(
+    parts: ShardParts,
+    broker: Arc<Broker>,
+    host: Host,
+    store: Option<TopicStore>,
+    listeners: Vec<Box<dyn net::Listener>>,
+) -> Result<Rc<LocalShard>, Error> {
+    let shard = LocalShard::start(parts, broker, host)?;
+    if let Some(store) = store {
+        run_controller(&shard, store);
+    }
+    for (index, listener) in listeners.into_iter().enumerate() {
+        shard.host().runtime.spawn(Box::pin(accept::run(listener, index, shard.clone())));
+    }
+    Ok(shard)
+}
+
+fn pin(shard: usize) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let is_pinned = !cores.is_empty() && core_affinity::set_for_current(cores[shard % cores.len()]);
+    if !is_pinned {
+        tracing::warn!("shard {shard} cannot be pinned to a core");
+    }
+}
+
+impl Running {
+    /// What its shards share.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Waits until the broker has ended, of itself or because [`StopSignal::ask`] told it to.
+    pub fn join(mut self) -> Result<(), BrokerError> {
+        let mut first_error = None;
+        for thread in std::mem::take(&mut self.threads) {
+            let result = thread.join().unwrap_or_else(|_| {
+                self.broker.stop.fail("a shard's thread panicked");
+                Ok(())
+            });
+            if let Err(error) = result {
+                first_error.get_or_insert(error);
+            }
+        }
+        match (first_error, self.broker.stop.reason()) {
+            (Some(error), _) => Err(BrokerError::Storage(error)),
+            (None, Some(StopReason::Failed(reason))) => Err(BrokerError::Failed(reason)),
+            (None, _) => {
+                let dirs = &self.broker.config.log_dirs;
+                Ok(dirs.iter().try_for_each(|dir| clean_stop::leave(&*self.disk, dir))?)
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.broker.stop.ask();
+    }
+}
+
+/// Runs a broker until SIGTERM or SIGINT, then stops it cleanly.
+pub fn run(config: Config) -> Result<(), BrokerError> {
+    let mut termination = Termination::catch().map_err(BrokerError::Signals)?;
+    let running = start(config)?;
+    let broker = running.broker().clone();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            tracing::info!("{}: stopping", termination.wait());
+            broker.stop.ask();
+        })
+        .map_err(BrokerError::Thread)?;
+    running.join()?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! The controller: the one task, on shard 0, that changes topics, one order after the other.
+//!
+//! A change is durable before any shard sees it, and every shard sees it before it is answered.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use logmill_engine::Error;
+use logmill_engine::format::Uuid;
+use tokio::sync::{mpsc, oneshot};
+
+use super::image::{Image, Topic};
+use super::new_topic::{self, CreatedTopic, NewTopic};
+use super::topic_store::TopicStore;
+use crate::shard::{Close, Command, LocalShard, Open, Publish};
+use crate::wire::{ErrorCode, Text};
+
+/// Which shard the controller runs on.
+pub(crate) const CONTROLLER_SHARD: usize = 0;
+
+/// Why a change is refused, as the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) code: ErrorCode,
+    /// `None` where the code says it all.
+    pub(crate) message: Option<Text>,
+}
+
+impl Refused {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<Text>) -> Refused {
+        Refused { code, message: Some(message.into()) }
+    }
+
+    pub(crate) fn bare(code: ErrorCode) -> Refused {
+        Refused { code, message: None }
+    }
+
+    pub(crate) fn unknown_topic_id() -> Refused {
+        Refused::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")
+    }
+}
+
+impl From<Error> for Refused {
+    /// A change that the disks refuse may pass another time.
+    fn from(error: Error) -> Refused {
+        Refused::new(ErrorCode::KafkaStorageError, error.to_string())
+    }
+}
+
+/// A change of the topics.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Create(CreateTopics),
+    Delete(DeleteTopics),
+    /// Producer ids that nobody else gets.
+    ProducerIds(oneshot::Sender<Result<Range<i64>, Refused>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct CreateTopics {
+    /// No two of them have one name.
+    pub(crate) topics: Vec<NewTopic>,
+    /// Only say what would happen.
+    pub(crate) is_dry_run: bool,
+    /// From this time on the order is refused. One that has been begun is carried out, however long it takes.
+    pub(crate) expires_ms: i64,
+    pub(crate) reply: oneshot::Sender<Outcome<CreatedTopic>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DeleteTopics {
+    /// No topic stands among them twice.
+    pub(crate) ids: Vec<Uuid>,
+    /// From this time on the order is refused.
+    pub(crate) expires_ms: i64,
+    pub(crate) reply: oneshot::Sender<Outcome<()>>,
+}
+
+/// What became of an order: of each of its topics, in their order, or why of none of them.
+pub(crate) type Outcome<T> = Result<Vec<Result<T, Refused>>, Refused>;
+
+/// Orders on their way to the controller. Each belongs to a request that waits, whose number is bounded by
+/// the connections.
+#[derive(Debug)]
+pub(crate) struct OrderQueue(mpsc::UnboundedSender<Order>);
+
+impl OrderQueue {
+    pub(crate) fn push(&self, order: Order) {
+        // The controller ends with its shard, and then nobody is left to tell.
+        let _ = self.0.send(order);
+    }
+}
+
+/// Starts the controller on its shard.
+pub(crate) fn run(shard: &Rc<LocalShard>, store: TopicStore) {
+    let (orders, queue) = mpsc::unbounded_channel();
+    shard.take_orders(OrderQueue(orders));
+    let controller = Controller { shard: shard.clone(), store };
+    shard.host().runtime.spawn(Box::pin(controller.obey(queue)));
+}
+
+struct Controller {
+    shard: Rc<LocalShard>,
+    store: TopicStore,
+}
+
+impl Controller {
+    async fn obey(self, mut queue: mpsc::UnboundedReceiver<Order>) {
+        while let Some(order) = queue.recv().await {
+            // Whoever asked may be gone; the change stands.
+            match order {
+                Order::Create(CreateTopics { topics, is_dry_run, expires_ms, reply }) => {
+                    let outcome = match self.check_in_time(expires_ms) {
+                        Ok(()) => self.create(topics, is_dry_run).await,
+                        Err(refused) => Err(refused),
+                    };
+                    let _ = reply.send(outcome);
+                }
+                Order::Delete(DeleteTopics { ids, expires_ms, reply }) => {
+                    let outcome = match self.check_in_time(expires_ms) {
+                        Ok(()) => Ok(self.delete(ids).await),
+                        Err(refused) => Err(refused),
+                    };
+                    let _ = reply.send(outcome);
+                }
+                Order::ProducerIds(reply) => {
+                    let taken = self.on_disk(TopicStore::take_producer_ids).await;
+                    let _ = reply.send(taken.map_err(Refused::from));
+                }
+            }
+        }
+    }
+
+    /// A client that has stopped waiting may have asked again already.
+    fn check_in_time(&self, expires_ms: i64) -> Result<(), Refused> {
+        if self.shard.host().clock.now_ms() < expires_ms {
+            Ok(())
+        } else {
+            Err(Refused::bare(ErrorCode::RequestTimedOut))
+        }
+    }
+
+    async fn create(&self, topics: Vec<NewTopic>, is_dry_run: bool) -> Outcome<CreatedTopic> {
+        let image = self.shard.image();
+        let config = &self.shard.broker().config;
+        new_topic::check_size(&topics, config)?;
+        let mut partitions_by_dir = self.store.partitions_by_dir(&image);
+        let mut plans = Vec::with_capacity(topics.len());
+        for topic in topics {
+            let plan = new_topic::check(&topic, &image, config).map(|overrides| {
+                Arc::new(Topic {
+                    id: self.shard.host().random.uuid(),
+                    dirs: (0..topic.partition_count(config))
+                        .map(|_| take_emptiest(&mut partitions_by_dir))
+                        .collect(),
+                    name: topic.name.detached(),
+                    overrides,
+                })
+            });
+            plans.push(plan);
+        }
+        let created: Vec<Arc<Topic>> = plans.iter().filter_map(|plan| plan.as_ref().ok()).cloned().collect();
+        new_topic::check_records(&created)?;
+        if !is_dry_run
+            && !created.is_empty()
+            && let Err(refused) = self.carry_out_creation(image, created).await
+        {
+            return Ok(plans.into_iter().map(|plan| plan.and(Err(refused.clone()))).collect());
+        }
+        Ok(plans.into_iter().map(|plan| plan.map(|topic| CreatedTopic::of(&topic, config))).collect())
+    }
+
+    async fn carry_out_creation(&self, image: Arc<Image>, created: Vec<Arc<Topic>>) -> Result<(), Refused> {
+        let mut grown = (*image).clone();
+        created.iter().for_each(|topic| grown.insert(topic.clone()));
+        let (before, on_disk) = (image.clone(), created.clone());
+        self.on_disk(move |store| store.create(&before, &on_disk)).await?;
+        for topic in &created {
+            if let Err(error) = self.open(topic).await {
+                self.undo_creation(image, created).await;
+                return Err(error.into());
+            }
+            tracing::info!(
+                "created topic {} with {} partitions, id {}",
+                topic.name,
+                topic.dirs.len(),
+                topic.id
+            );
+        }
+        self.publish(grown).await;
+        Ok(())
+    }
+
+    /// Nobody was told of the topics: as if they had been made and deleted.
+    async fn undo_creation(&self, image: Arc<Image>, created: Vec<Arc<Topic>>) {
+        for topic in &created {
+            self.close(topic).await;
+        }
+        let undo = move |store: &TopicStore| {
+            store.delete(&image, &created)?;
+            store.finish_deletion(&image, &created)
+        };
+        if let Err(error) = self.on_disk(undo).await {
+            tracing::error!("topics that could not be opened are still on disk: {error}");
+        }
+    }
+
+    async fn delete(&self, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
+        let image = self.shard.image();
+        let mut remaining = (*image).clone();
+        let mut deleted = Vec::new();
+        let mut results = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found = image.by_id(id);
+            if let Some(topic) = found {
+                remaining.remove(topic);
+                deleted.push(topic.clone());
+            }
+            results.push(found.map(|_| ()).ok_or_else(Refused::unknown_topic_id));
+        }
+        if deleted.is_empty() {
+            return results;
+        }
+        let (before, on_disk) = (image.clone(), deleted.clone());
+        if let Err(error) = self.on_disk(move |store| store.delete(&before, &on_disk)).await {
+            let refused = Refused::from(error);
+            return results.into_iter().map(|result| result.and(Err(refused.clone()))).collect();
+        }
+        // A shard acknowledges what a closed partition still had to sync: true of a topic that is durably gone.
+        // And nobody may write to a partition whose directory is on its way out.
+        self.publish(remaining.clone()).await;
+        for topic in &deleted {
+            self.close(topic).await;
+            tracing::info!(
+                "deleted topic {} with {} partitions, id {}",
+                topic.name,
+                topic.dirs.len(),
+                topic.id
+            );
+        }
+        if let Err(error) = self.on_disk(move |store| store.finish_deletion(&remaining, &deleted)).await {
+            tracing::error!("directories of deleted topics are left until the next start: {error}");
+        }
+        results
+    }
+
+    /// Has another thread wait for the disks.
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&TopicStore) -> T + Send + 'static) -> T {
+        let store = self.store.clone();
+        let (reply, result) = oneshot::channel();
+        let work = move || {
+            // Only a stop takes the receiver away.
+            let _ = reply.send(work(&store));
+        };
+        self.shard.host().runtime.off_thread(Box::new(work)).await;
+        result.await.expect("the work has ended and sent its result")
+    }
+
+    /// Has each shard take in the partitions that it owns.
+    async fn open(&self, topic: &Topic) -> Result<(), Error> {
+        let opened =
+            by_owner(&self.shard, topic.to_open(&self.shard.broker().config), |partition| partition.id);
+        for (owner, partitions) in opened {
+            let (reply, result) = oneshot::channel();
+            self.shard.send(owner, Command::Open(Open { partitions, reply })).await;
+            // A shard that is gone takes the process with it.
+            result.await.unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
+    async fn close(&self, topic: &Topic) {
+        for (owner, partitions) in by_owner(&self.shard, topic.partition_ids(), |id| *id) {
+            let (reply, done) = oneshot::channel();
+            self.shard.send(owner, Command::Close(Close { partitions, reply })).await;
+            let _ = done.await;
+        }
+    }
+
+    /// Ends when every shard uses the image.
+    async fn publish(&self, image: Image) {
+        let image = Arc::new(image);
+        let mut answers = Vec::new();
+        for shard in 0..self.shard.broker().shards() {
+            let (reply, done) = oneshot::channel();
+            self.shard.send(shard, Command::Publish(Publish { image: image.clone(), reply })).await;
+            answers.push(done);
+        }
+        for done in answers {
+            let _ = done.await;
+        }
+    }
+}
+
+/// Groups what belongs to partitions by the shards that own them.
+fn by_owner<T>(
+    shard: &LocalShard,
+    items: impl Iterator<Item = T>,
+    id: impl Fn(&T) -> logmill_engine::partition::PartitionId,
+) -> BTreeMap<usize, Vec<T>> {
+    let mut grouped: BTreeMap<usize, Vec<T>> = BTreeMap::new();
+    items.for_each(|item| grouped.entry(shard.owner_of(id(&item))).or_default().push(item));
+    grouped
+}
+
+fn take_emptiest(partitions_by_dir: &mut [usize]) -> usize {
+    let dirs = partitions_by_dir.iter().enumerate();
+    let (dir, _) = dirs.min_by_key(|(_, count)| **count).expect("there is a log directory");
+    partitions_by_dir[dir] += 1;
+    dir
+}
+
+/// Gets an order obeyed, from any shard.
+pub(crate) async fn ask<T>(shard: &LocalShard, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    shard.send(CONTROLLER_SHARD, Command::Order(order(reply))).await;
+    answer.await.ok()
+}

@@ -1,0 +1,119 @@
+//! `Image`: the topics at one moment, immutable, shared by all shards.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use logmill_engine::format::Uuid;
+use logmill_engine::log::LogLimits;
+use logmill_engine::partition::{Ack, PartitionConfig, PartitionId, TimestampRule};
+use logmill_engine::shard::OpenPartition;
+
+use crate::config::topic::TimestampType;
+use crate::config::{self, Config, TopicConfig, TopicOverrides, topic_name};
+use crate::wire::Text;
+
+/// Epoch of every partition's leader: this broker leads them all, and always has.
+pub(crate) const LEADER_EPOCH: i32 = 0;
+
+/// One topic.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// Its name.
+    pub name: Text,
+    /// Its id, which no other topic ever has.
+    pub id: Uuid,
+    /// By partition, the log directory that it lies in, as an index.
+    pub dirs: Vec<usize>,
+    /// The settings that it was given.
+    pub overrides: TopicOverrides,
+}
+
+impl Topic {
+    /// The ids of its partitions.
+    pub fn partition_ids(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        (0..self.dirs.len() as i32).map(|index| PartitionId { topic: self.id, index })
+    }
+
+    /// The partition with this number, if there is one.
+    pub fn partition(&self, index: i32) -> Option<PartitionId> {
+        let exists = usize::try_from(index).is_ok_and(|index| index < self.dirs.len());
+        exists.then_some(PartitionId { topic: self.id, index })
+    }
+
+    /// What the shards need to know to open its partitions when they are new.
+    pub(crate) fn to_open<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = OpenPartition> + 'a {
+        let partition_config = self.partition_config(config);
+        self.partition_ids().zip(&self.dirs).map(move |(id, &dir)| OpenPartition {
+            id,
+            topic: self.name.to_string(),
+            dir,
+            config: partition_config,
+            was_clean: true,
+        })
+    }
+
+    fn partition_config(&self, config: &Config) -> PartitionConfig {
+        // The settings were checked when the topic got them.
+        let topic = TopicConfig::new(&self.overrides, &config.layers).expect("a topic's settings are valid");
+        PartitionConfig {
+            batch_bytes_max: topic.max_message_bytes as usize,
+            log: LogLimits {
+                segment_bytes: topic.segment_bytes.into(),
+                index_interval_bytes: topic.index_interval_bytes.into(),
+            },
+            timestamps: match topic.timestamp_type {
+                TimestampType::LogAppendTime => TimestampRule::Append,
+                TimestampType::CreateTime => TimestampRule::Create {
+                    before_ms_max: topic.timestamp_before_max_ms,
+                    after_ms_max: topic.timestamp_after_max_ms,
+                },
+            },
+            leader_epoch: LEADER_EPOCH,
+            ack: match config.ack {
+                // Coordinators tell of what they wrote as of something that has happened.
+                config::Ack::PageCache if !topic_name::is_internal(&self.name) => Ack::PageCache,
+                config::Ack::PageCache | config::Ack::Durable => Ack::Durable,
+            },
+        }
+    }
+}
+
+/// All topics.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    by_name: BTreeMap<Text, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+impl Image {
+    /// The topic with this name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.by_name.get(name)
+    }
+
+    /// The topic with this id.
+    pub fn by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.by_id.get(&id)
+    }
+
+    /// All topics, sorted by name.
+    pub fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.values()
+    }
+
+    /// Topics with this name or behind it, sorted by name.
+    pub fn topics_from(&self, name: &str) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
+    }
+
+    pub(crate) fn insert(&mut self, topic: Arc<Topic>) {
+        self.by_id.insert(topic.id, topic.clone());
+        self.by_name.insert(topic.name.clone(), topic);
+    }
+
+    pub(crate) fn remove(&mut self, topic: &Topic) {
+        self.by_id.remove(&topic.id);
+        self.by_name.remove(&topic.name);
+    }
+}

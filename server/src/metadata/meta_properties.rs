@@ -1,0 +1,240 @@
+//! `meta.properties`: which broker of which cluster a log directory belongs to; and the directory's lock.
+
+use std::io;
+use std::path::Path;
+
+use logmill_engine::Error;
+use logmill_engine::disk::{Disk, OpenFile, OpenMode, replace_file};
+use logmill_engine::format::Uuid;
+
+use crate::config::{Config, properties};
+use crate::random::Random;
+use crate::shard::io_error;
+
+const FILE_NAME: &str = "meta.properties";
+const LOCK: &str = ".lock";
+/// Apache Kafka refuses to start beside a directory that is not a partition's, and names it. Our topics
+/// stand in no metadata log yet: it would take every one of their directories for a stray one.
+const GUARD: &str = "logmill.unclean";
+/// Where Apache Kafka's topics stand.
+const METADATA_LOG: &str = "__cluster_metadata-0";
+
+/// What identifies a broker's log directories.
+#[derive(Debug)]
+pub struct MetaProperties {
+    /// The cluster's id: any string.
+    pub cluster_id: String,
+    /// Held as long as the directories are used.
+    pub locks: Vec<OpenFile>,
+}
+
+/// Makes the log directories where they are missing, locks them, and reads whose they are; new ones become
+/// this broker's.
+pub fn prepare_log_dirs(
+    disk: &dyn Disk,
+    config: &Config,
+    random: &dyn Random,
+) -> Result<MetaProperties, Error> {
+    let mut cluster_id = config.cluster_id.clone();
+    let mut locks = Vec::new();
+    let mut unformatted = Vec::new();
+    for dir in &config.log_dirs {
+        make_dir(disk, dir).map_err(io_error(format_args!("making {}", dir.display())))?;
+        locks.push(lock(disk, dir)?);
+        refuse_metadata_log(disk, dir)?;
+        match read(disk, dir, config.node_id)? {
+            None => unformatted.push(dir),
+            Some(found) => match &cluster_id {
+                Some(expected) if *expected != found => {
+                    return Err(Error::Corrupt(format!(
+                        "{}: cluster.id {found}, expected {expected}",
+                        dir.join(FILE_NAME).display()
+                    )));
+                }
+                _ => cluster_id = Some(found),
+            },
+        }
+    }
+    let cluster_id = cluster_id.unwrap_or_else(|| random.uuid().to_string());
+    for dir in unformatted {
+        format(disk, dir, config.node_id, &cluster_id, random)?;
+    }
+    for dir in &config.log_dirs {
+        disk.create_dir_all(&dir.join(GUARD))
+            .and_then(|()| disk.sync_dir(dir))
+            .map_err(io_error(format_args!("making {} in {}", GUARD, dir.display())))?;
+    }
+    Ok(MetaProperties { cluster_id, locks })
+}
+
+/// Makes a directory and those above it that are missing, durably.
+fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let mut new = Vec::new();
+    for ancestor in dir.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
+        match disk.open(ancestor, OpenMode::Directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => new.push(ancestor),
+            // What it is instead shows when it is made.
+            _ => break,
+        }
+    }
+    disk.create_dir_all(dir)?;
+    new.into_iter().try_for_each(|made| sync_parent(disk, made))
+}
+
+/// Makes a directory's own name durable.
+fn sync_parent(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => disk.sync_dir(Path::new(".")),
+        Some(parent) => disk.sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<OpenFile, Error> {
+    let path = dir.join(LOCK);
+    disk.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied => Error::Corrupt(format!(
+            "log directory {} is in use: another broker holds the lock on {}",
+            dir.display(),
+            path.display()
+        )),
+        _ => io_error(format_args!("locking {}", path.display()))(error),
+    })
+}
+
+fn refuse_metadata_log(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    let entries = disk.list(dir).map_err(io_error(format_args!("listing {}", dir.display())))?;
+    if entries.iter().any(|entry| entry.name == METADATA_LOG) {
+        return Err(Error::Corrupt(format!(
+            "{} was used by Apache Kafka: taking over its {METADATA_LOG} is not supported yet",
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The cluster id in the directory's file; `None` without one.
+fn read(disk: &dyn Disk, dir: &Path, node_id: i32) -> Result<Option<String>, Error> {
+    let path = dir.join(FILE_NAME);
+    let content = match disk.read(&path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error(format_args!("reading {}", path.display()))(error)),
+    };
+    let fault = |what: String| Error::Corrupt(format!("{}: {what}", path.display()));
+    let (entries, bad) = properties::parse(&content);
+    if let Some(line) = bad.first() {
+        return Err(fault(format!("line {}: {}", line.line, line.reason)));
+    }
+    // As in Java, the last one of a key counts.
+    let value = |key: &str| {
+        entries.iter().rev().find(|property| property.key == key).map(|property| property.value.as_str())
+    };
+    let version = value("version").unwrap_or("0");
+    let node = value(if version == "1" { "node.id" } else { "broker.id" });
+    if node != Some(node_id.to_string().as_str()) {
+        return Err(fault(format!("node.id {}, expected {node_id}", node.unwrap_or("missing"))));
+    }
+    let cluster_id = value("cluster.id").ok_or_else(|| fault("no cluster.id".to_owned()))?;
+    Ok(Some(cluster_id.to_owned()))
+}
+
+fn format(
+    disk: &dyn Disk,
+    dir: &Path,
+    node_id: i32,
+    cluster_id: &str,
+    random: &dyn Random,
+) -> Result<(), Error> {
+    let id: Uuid = random.uuid();
+    let text = format!("cluster.id={cluster_id}\ndirectory.id={id}\nnode.id={node_id}\nversion=1\n");
+    replace_file(disk, &dir.join(FILE_NAME), text.as_bytes())
+        // An earlier start may have made the directory and ended before this.
+        .and_then(|()| sync_parent(disk, dir))
+        .map_err(io_error(format_args!("formatting {}", dir.display())))?;
+    tracing::info!("formatted log directory {} for node {node_id} of cluster {cluster_id}", dir.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use logmill_engine::disk::memory::MemoryDisk;
+    use logmill_engine::disk::{DirEntry, SyncQueue};
+
+    use super::*;
+
+    /// Notes which directories were synced.
+    #[derive(Debug, Default)]
+    struct Noting {
+        disk: MemoryDisk,
+        synced: Mutex<Vec<PathBuf>>,
+    }
+
+    impl Disk for Noting {
+        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<OpenFile> {
+            self.disk.open(path, mode)
+        }
+
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            self.disk.read(path)
+        }
+
+        fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+            self.disk.list(dir)
+        }
+
+        fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+            self.disk.create_dir_all(dir)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.disk.rename(from, to)
+        }
+
+        fn remove_file(&self, path: &Path) -> io::Result<()> {
+            self.disk.remove_file(path)
+        }
+
+        fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+            self.disk.remove_dir_all(dir)
+        }
+
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            self.synced.lock().unwrap().push(dir.to_owned());
+            self.disk.sync_dir(dir)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<OpenFile> {
+            self.disk.lock(path)
+        }
+
+        fn sync_queue(&self) -> io::Result<Box<dyn SyncQueue>> {
+            self.disk.sync_queue()
+        }
+    }
+
+    fn synced_while_making(dir: &str) -> Vec<PathBuf> {
+        let disk = Noting::default();
+        ["/a", "."].iter().for_each(|there| disk.create_dir_all(Path::new(there)).unwrap());
+        make_dir(&disk, Path::new(dir)).unwrap();
+        disk.synced.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_name_of_every_directory_that_was_made_is_synced() {
+        for (dir, expected) in [
+            ("/a/b/c", &["/a/b", "/a"][..]),
+            ("/a/b", &["/a"]),
+            ("/a", &[]),
+            ("data", &["."]),
+            ("data/logs", &["data", "."]),
+            ("./data", &["."]),
+        ] {
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(synced_while_making(dir), expected, "{dir}");
+        }
+    }
+}

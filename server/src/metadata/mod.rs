@@ -1,0 +1,18 @@
+//! The topics: what all shards see of them, what the disks hold of them, and the one controller that
+//! changes both.
+
+mod controller;
+mod image;
+mod meta_properties;
+mod new_topic;
+mod topic_store;
+mod topics_file;
+
+pub(crate) use controller::{
+    CreateTopics, DeleteTopics, Order, OrderQueue, Outcome, Refused, ask, run as run_controller,
+};
+pub(crate) use image::LEADER_EPOCH;
+pub use image::{Image, Topic};
+pub use meta_properties::{MetaProperties, prepare_log_dirs};
+pub(crate) use new_topic::{CreatedTopic, NewTopic};
+pub use topic_store::TopicStore;

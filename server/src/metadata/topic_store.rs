@@ -1,0 +1,609 @@
+//! `TopicStore`: topics as the log directories hold them; makes and removes their directories durably.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use logmill_engine::Error;
+use logmill_engine::disk::{Disk, OpenMode, replace_file};
+use logmill_engine::format::Uuid;
+use logmill_engine::partition::{PartitionId, directory};
+
+use super::image::{Image, Topic};
+use super::topics_file::{self, State, TopicLine};
+use crate::config::{Layers, TopicConfig, TopicOverrides};
+use crate::shard::io_error;
+use crate::wire::Text;
+
+/// Holds the first producer id that was never given out, beside the topics' file.
+const PRODUCER_IDS_FILE: &str = "logmill.producer-ids";
+/// Producer ids that are taken at a time, each time durably: Apache Kafka's block.
+const PRODUCER_ID_BLOCK: i64 = 1_000;
+
+/// The disks as topics see them. Calls wait for them: not for a shard's thread once it serves.
+#[derive(Debug, Clone)]
+pub struct TopicStore {
+    disk: Arc<dyn Disk>,
+    log_dirs: Vec<PathBuf>,
+    /// The log directory that holds the files of all topics, once it was looked for.
+    home: Arc<OnceLock<PathBuf>>,
+}
+
+/// A topic as the directories say.
+#[derive(Debug)]
+struct FoundTopic {
+    name: String,
+    /// Log directory of each partition that was found.
+    partitions: BTreeMap<i32, usize>,
+}
+
+impl TopicStore {
+    /// The topics of these log directories, which are there.
+    pub fn new(disk: Arc<dyn Disk>, log_dirs: Vec<PathBuf>) -> TopicStore {
+        TopicStore { disk, log_dirs, home: Arc::default() }
+    }
+
+    /// Finds all topics. What a crash left half made or half deleted is finished first.
+    pub fn load(&self) -> Result<Image, Error> {
+        let lines = self.read_lines()?;
+        let mut found = self.find_partitions()?;
+        // Deleted topics go first: one in the making may have the name of one of them.
+        let (deleted, wanted): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|line| line.state == State::Deleted);
+        for line in deleted {
+            let left = found.remove(&line.id).map(|topic| topic.partitions).unwrap_or_default();
+            self.remove_partitions(&line.name, line.id, left.iter().map(|(index, dir)| (*index, *dir)))?;
+        }
+        let mut image = Image::default();
+        for line in wanted {
+            let partitions = found.remove(&line.id).map(|topic| topic.partitions).unwrap_or_default();
+            let is_making = line.state == State::Making;
+            let topic = if is_making {
+                self.finish_making(line, &partitions)
+            } else {
+                self.whole(line, &partitions)
+            }?;
+            self.add(&mut image, topic)?;
+        }
+        for (id, FoundTopic { name, partitions }) in found {
+            let last = partitions.keys().next_back().copied().unwrap_or_default();
+            let line = TopicLine {
+                state: State::Live,
+                id,
+                name,
+                partitions: last as usize + 1,
+                overrides: Vec::new(),
+            };
+            let topic = self.whole(line, &partitions)?;
+            self.add(&mut image, topic)?;
+        }
+        self.write_lines(&live_lines(&image))?;
+        Ok(image)
+    }
+
+    /// A topic of which every partition must have been found.
+    fn whole(&self, line: TopicLine, found: &BTreeMap<i32, usize>) -> Result<Topic, Error> {
+        // A damaged number of partitions is refused here, before it becomes so many entries in memory.
+        if let Some(missing) = (0..line.partitions as i32).find(|index| !found.contains_key(index)) {
+            return Err(Error::Corrupt(format!(
+                "topic {} has {} partitions, but {} is in none of the log directories {}",
+                line.name,
+                line.partitions,
+                directory::name(&line.name, missing),
+                listed(&self.log_dirs)
+            )));
+        }
+        let dirs = (0..line.partitions as i32).map(|index| found[&index]).collect();
+        self.topic(line, dirs)
+    }
+
+    fn finish_making(&self, line: TopicLine, found: &BTreeMap<i32, usize>) -> Result<Topic, Error> {
+        let dirs = (0..line.partitions as i32).map(|index| found.get(&index).copied().unwrap_or(0)).collect();
+        let topic = self.topic(line, dirs)?;
+        tracing::warn!(
+            "topic {}: finishing its creation, {} partitions to make",
+            topic.name,
+            topic.partition_ids().filter(|id| !found.contains_key(&id.index)).count()
+        );
+        self.make_partitions(&topic)?;
+        Ok(topic)
+    }
+
+    fn topic(&self, line: TopicLine, dirs: Vec<usize>) -> Result<Topic, Error> {
+        let overrides = TopicOverrides::accepted(line.overrides.into_iter().collect());
+        // Against no settings of the broker: theirs were checked where they came from, this is about the file.
+        if let Err(invalid) = TopicConfig::new(&overrides, &Layers::default()) {
+            return Err(self.corrupt(format_args!("topic {}: {invalid}", line.name)));
+        }
+        Ok(Topic { name: Text::from(line.name), id: line.id, dirs, overrides })
+    }
+
+    fn add(&self, image: &mut Image, topic: Topic) -> Result<(), Error> {
+        if let Some(other) = image.by_name(&topic.name) {
+            let Topic { name, id, .. } = topic;
+            return Err(self.corrupt(format_args!("two topics are named {name}: {} and {id}", other.id)));
+        }
+        image.insert(Arc::new(topic));
+        Ok(())
+    }
+
+    fn corrupt(&self, what: std::fmt::Arguments<'_>) -> Error {
+        match self.home_file(topics_file::FILE_NAME) {
+            Ok(path) => Error::Corrupt(format!("{}: {what}", path.display())),
+            Err(error) => error,
+        }
+    }
+
+    /// Where a file of all topics lies, or will. Log directories may be named in another order than when it was
+    /// made.
+    fn home_file(&self, name: &str) -> Result<PathBuf, Error> {
+        if let Some(home) = self.home.get() {
+            return Ok(home.join(name));
+        }
+        let mut homes = Vec::new();
+        for dir in &self.log_dirs {
+            if self.holds(dir, topics_file::FILE_NAME)? || self.holds(dir, PRODUCER_IDS_FILE)? {
+                homes.push(dir.clone());
+            }
+        }
+        if homes.len() > 1 {
+            return Err(Error::Corrupt(format!(
+                "{} and {PRODUCER_IDS_FILE} belong into one log directory, but are in {}",
+                topics_file::FILE_NAME,
+                listed(&homes)
+            )));
+        }
+        let home = homes.pop().unwrap_or_else(|| self.log_dirs[0].clone());
+        Ok(self.home.get_or_init(|| home).join(name))
+    }
+
+    fn holds(&self, dir: &Path, name: &str) -> Result<bool, Error> {
+        let path = dir.join(name);
+        match self.disk.open(&path, OpenMode::Existing) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_error(format_args!("opening {}", path.display()))(error)),
+        }
+    }
+
+    fn find_partitions(&self) -> Result<HashMap<Uuid, FoundTopic>, Error> {
+        let mut topics: HashMap<Uuid, FoundTopic> = HashMap::new();
+        for (dir, path) in self.log_dirs.iter().enumerate() {
+            for found in directory::find_all(&*self.disk, path)? {
+                let topic = topics
+                    .entry(found.id.topic)
+                    .or_insert_with(|| FoundTopic { name: found.topic.clone(), partitions: BTreeMap::new() });
+                if topic.name != found.topic {
+                    return Err(Error::Corrupt(format!(
+                        "{}: topics {} and {} have the same id {}",
+                        path.display(),
+                        topic.name,
+                        found.topic,
+                        found.id.topic
+                    )));
+                }
+                if let Some(other) = topic.partitions.insert(found.id.index, dir) {
+                    return Err(Error::Corrupt(format!(
+                        "partition {}-{} lies in {} and in {}",
+                        found.topic,
+                        found.id.index,
+                        self.log_dirs[other].display(),
+                        path.display()
+                    )));
+                }
+            }
+        }
+        Ok(topics)
+    }
+
+    /// Makes topics beside those of `image`: first what they shall be, then their directories, then that they
+    /// are whole. Their `dirs` say where they go.
+    pub(crate) fn create(&self, image: &Image, topics: &[Arc<Topic>]) -> Result<(), Error> {
+        let made = self
+            .change_lines(image, topics, Some(State::Making))
+            .and_then(|()| topics.iter().try_for_each(|topic| self.make_partitions(topic)))
+            .and_then(|()| self.change_lines(image, topics, Some(State::Live)));
+        if made.is_err() {
+            // Nobody was told of them: as if they had been made and deleted.
+            let undone = self
+                .change_lines(image, topics, Some(State::Deleted))
+                .and_then(|()| self.finish_deletion(image, topics));
+            if let Err(error) = undone {
+                tracing::error!("topics that could not be made are still on disk: {error}");
+            }
+        }
+        made
+    }
+
+    /// Deletes topics of `image`, durably: their directories are left for [`TopicStore::finish_deletion`].
+    /// After an error they are still topics.
+    pub(crate) fn delete(&self, image: &Image, topics: &[Arc<Topic>]) -> Result<(), Error> {
+        let deleted = self.change_lines(image, topics, Some(State::Deleted));
+        if deleted.is_err()
+            && let Err(error) = self.change_lines(image, &[], None)
+        {
+            tracing::error!("topics that could not be deleted may be gone after the next start: {error}");
+        }
+        deleted
+    }
+
+    /// Removes the directories of deleted topics. What an error leaves is removed at the next start.
+    pub(crate) fn finish_deletion(&self, image: &Image, topics: &[Arc<Topic>]) -> Result<(), Error> {
+        for topic in topics {
+            let partitions = (0..).zip(topic.dirs.iter().copied());
+            self.remove_partitions(&topic.name, topic.id, partitions)?;
+        }
+        self.change_lines(image, topics, None)
+    }
+
+    /// By log directory, how many partitions lie in it: new ones go where there are fewest.
+    pub(crate) fn partitions_by_dir(&self, image: &Image) -> Vec<usize> {
+        let mut counts = vec![0; self.log_dirs.len()];
+        image.topics().flat_map(|topic| &topic.dirs).for_each(|dir| counts[*dir] += 1);
+        counts
+    }
+
+    /// Makes the directories, all of them or those that are missing.
+    fn make_partitions(&self, topic: &Topic) -> Result<(), Error> {
+        for id in topic.partition_ids() {
+            let dir = &self.log_dirs[topic.dirs[id.index as usize]];
+            directory::create(&*self.disk, dir, &topic.name, id)?;
+        }
+        self.sync_log_dirs()
+    }
+
+    fn remove_partitions(
+        &self,
+        name: &str,
+        topic: Uuid,
+        partitions: impl Iterator<Item = (i32, usize)> + Clone,
+    ) -> Result<(), Error> {
+        let ids = partitions.map(|(index, dir)| (PartitionId { topic, index }, &self.log_dirs[dir]));
+        for (id, log_dir) in ids.clone() {
+            match directory::rename_deleted(&*self.disk, log_dir, name, id) {
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => (),
+                result => result?,
+            }
+        }
+        self.sync_log_dirs()?;
+        for (id, log_dir) in ids {
+            match directory::remove_renamed(&*self.disk, log_dir, name, id) {
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => (),
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_log_dirs(&self) -> Result<(), Error> {
+        self.log_dirs.iter().try_for_each(|dir| {
+            self.disk.sync_dir(dir).map_err(io_error(format_args!("syncing {}", dir.display())))
+        })
+    }
+
+    fn read_lines(&self) -> Result<Vec<TopicLine>, Error> {
+        let path = self.home_file(topics_file::FILE_NAME)?;
+        match self.disk.read(&path) {
+            Ok(content) => topics_file::read(&content)
+                .map_err(|fault| Error::Corrupt(format!("{}: {fault}", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(io_error(format_args!("reading {}", path.display()))(error)),
+        }
+    }
+
+    /// Writes the image down with some topics in another state, or without them.
+    fn change_lines(&self, image: &Image, topics: &[Arc<Topic>], state: Option<State>) -> Result<(), Error> {
+        let changed: HashSet<Uuid> = topics.iter().map(|topic| topic.id).collect();
+        let mut lines = live_lines(image);
+        lines.retain(|line| !changed.contains(&line.id));
+        // A change that failed on disk left directories behind; without their line a start would take them up.
+        let left = self.read_lines()?.into_iter();
+        lines.extend(
+            left.filter(|line| image.by_id(line.id).is_none() && !changed.contains(&line.id))
+                .map(|line| TopicLine { state: State::Deleted, ..line }),
+        );
+        if let Some(state) = state {
+            lines.extend(topics.iter().map(|topic| line_of(topic, state)));
+        }
+        self.write_lines(&lines)
+    }
+
+    fn write_lines(&self, lines: &[TopicLine]) -> Result<(), Error> {
+        let path = self.home_file(topics_file::FILE_NAME)?;
+        replace_file(&*self.disk, &path, topics_file::write(lines).as_bytes())
+            .map_err(io_error(format_args!("writing {}", path.display())))
+    }
+
+    /// Producer ids that nobody else ever gets, not even after a crash.
+    pub(crate) fn take_producer_ids(&self) -> Result<Range<i64>, Error> {
+        let path = self.home_file(PRODUCER_IDS_FILE)?;
+        let first = match self.disk.read(&path) {
+            Ok(content) => std::str::from_utf8(&content)
+                .ok()
+                .and_then(|text| text.trim().parse::<i64>().ok())
+                .filter(|first| (0..i64::MAX - PRODUCER_ID_BLOCK).contains(first))
+                .ok_or_else(|| {
+                    Error::Corrupt(format!(
+                        "{}: {:?}, expected a producer id",
+                        path.display(),
+                        String::from_utf8_lossy(&content)
+                    ))
+                })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(io_error(format_args!("reading {}", path.display()))(error)),
+        };
+        let end = first + PRODUCER_ID_BLOCK;
+        replace_file(&*self.disk, &path, format!("{end}\n").as_bytes())
+            .map_err(io_error(format_args!("writing {}", path.display())))?;
+        Ok(first..end)
+    }
+}
+
+fn live_lines(image: &Image) -> Vec<TopicLine> {
+    image.topics().map(|topic| line_of(topic, State::Live)).collect()
+}
+
+fn line_of(topic: &Topic, state: State) -> TopicLine {
+    let overrides = topic.overrides.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+    TopicLine {
+        state,
+        id: topic.id,
+        name: topic.name.to_string(),
+        partitions: topic.dirs.len(),
+        overrides: overrides.collect(),
+    }
+}
+
+fn listed(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use logmill_engine::disk::memory::MemoryDisk;
+
+    use super::*;
+
+    fn store(disk: &MemoryDisk) -> TopicStore {
+        let dirs: Vec<PathBuf> = vec!["/a".into(), "/b".into()];
+        dirs.iter().for_each(|dir| disk.create_dir_all(dir).unwrap());
+        TopicStore::new(Arc::new(disk.clone()), dirs)
+    }
+
+    fn topic(name: &str, dirs: &[usize]) -> Arc<Topic> {
+        let settings = [("segment.bytes".to_owned(), "2097152".to_owned())];
+        Arc::new(Topic {
+            name: Text::from(name),
+            id: Uuid([name.len() as u8; 16]),
+            dirs: dirs.to_vec(),
+            overrides: TopicOverrides::accepted(settings.into()),
+        })
+    }
+
+    fn image(topics: &[&Arc<Topic>]) -> Image {
+        let mut image = Image::default();
+        topics.iter().for_each(|topic| image.insert(Arc::clone(topic)));
+        image
+    }
+
+    /// What a start that must be refused says.
+    fn refusal(disk: &MemoryDisk) -> String {
+        store(disk).load().unwrap_err().to_string()
+    }
+
+    fn replace(disk: &MemoryDisk, file: &str, from: &str, to: &str) {
+        let content = String::from_utf8(disk.read(Path::new(file)).unwrap()).unwrap();
+        assert!(content.contains(from), "{content}");
+        replace_file(disk, Path::new(file), content.replace(from, to).as_bytes()).unwrap();
+    }
+
+    fn names(image: &Image) -> Vec<String> {
+        image.topics().map(|topic| topic.name.to_string()).collect()
+    }
+
+    /// The disk after `change`, as if the process had ended right before the call of the disk numbered
+    /// `crash_at`; `None` when it makes fewer calls.
+    fn crashed(change: impl Fn(&TopicStore), before: &MemoryDisk, crash_at: usize) -> Option<MemoryDisk> {
+        let disk = before.copy();
+        let store = store(&disk);
+        disk.fail_changes_after(crash_at);
+        change(&store);
+        let has_crashed = disk.has_failed();
+        disk.fail_changes_after(usize::MAX);
+        has_crashed.then_some(disk)
+    }
+
+    #[test]
+    fn a_creation_cut_short_anywhere_is_whole_or_nothing_after_the_next_start() {
+        let before = MemoryDisk::default();
+        let made = topic("orders", &[0, 1, 0]);
+        let mut crashes = 0;
+        while let Some(disk) = crashed(
+            |store| drop(store.create(&Image::default(), std::slice::from_ref(&made))),
+            &before,
+            crashes,
+        ) {
+            let image = store(&disk).load().unwrap();
+            if let Some(found) = image.by_name("orders") {
+                assert_eq!((found.id, found.dirs.len()), (made.id, 3), "crash at {crashes}");
+                assert_eq!(found.overrides, made.overrides, "crash at {crashes}");
+            }
+            let again = store(&disk).load().unwrap();
+            assert_eq!(names(&again), names(&image), "crash at {crashes}");
+            crashes += 1;
+        }
+        assert!(crashes >= 10, "only {crashes} places to crash");
+    }
+
+    #[test]
+    fn a_deletion_cut_short_anywhere_leaves_all_of_the_topic_or_nothing() {
+        let before = MemoryDisk::default();
+        let (kept, gone) = (topic("kept", &[0]), topic("orders", &[0, 1, 0]));
+        store(&before).create(&Image::default(), &[kept.clone(), gone.clone()]).unwrap();
+        let (all, remaining) = (image(&[&kept, &gone]), image(&[&kept]));
+        let mut crashes = 0;
+        let delete = |store: &TopicStore| {
+            let gone = std::slice::from_ref(&gone);
+            let _ = store.delete(&all, gone).and_then(|()| store.finish_deletion(&remaining, gone));
+        };
+        while let Some(disk) = crashed(delete, &before, crashes) {
+            let image = store(&disk).load().unwrap();
+            match image.by_name("orders") {
+                Some(found) => assert_eq!(found.dirs, gone.dirs, "crash at {crashes}"),
+                None => {
+                    let left = ["/a", "/b"].map(|dir| disk.list(Path::new(dir)).unwrap()).concat();
+                    let left = left.into_iter().filter(|entry| entry.name.starts_with("orders"));
+                    assert_eq!(left.count(), 0, "crash at {crashes}");
+                }
+            }
+            assert!(image.by_name("kept").is_some(), "crash at {crashes}");
+            crashes += 1;
+        }
+        assert!(crashes >= 10, "only {crashes} places to crash");
+    }
+
+    #[test]
+    fn a_live_topic_without_one_of_its_partitions_stops_the_start_and_nothing_is_made() {
+        let disk = MemoryDisk::default();
+        store(&disk).create(&Image::default(), &[topic("orders", &[0, 1])]).unwrap();
+        // As if the second disk had not been mounted.
+        disk.remove_dir_all(Path::new("/b")).unwrap();
+        for _ in 0..2 {
+            let error = refusal(&disk);
+            for part in ["topic orders", "orders-1", "/a, /b"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+        assert_eq!(disk.list(Path::new("/b")).unwrap(), []);
+    }
+
+    #[test]
+    fn directories_without_a_line_are_refused_where_their_numbers_leave_a_gap() {
+        for index in [1, 2_000_000_000] {
+            let disk = MemoryDisk::default();
+            let store = store(&disk);
+            let id = PartitionId { topic: Uuid([1; 16]), index };
+            directory::create(&disk, Path::new("/a"), "x", id).unwrap();
+            let error = store.load().unwrap_err().to_string();
+            assert!(error.contains("x-0 is in none of"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_fails_in_its_first_step_changes_nothing() {
+        for failing_at in 0..2 {
+            let disk = MemoryDisk::default();
+            let store = store(&disk);
+            let orders = topic("orders", &[0, 1]);
+            store.create(&Image::default(), std::slice::from_ref(&orders)).unwrap();
+            disk.fail_changes_after(failing_at);
+            store.delete(&image(&[&orders]), std::slice::from_ref(&orders)).unwrap_err();
+            disk.fail_changes_after(usize::MAX);
+            assert_eq!(names(&store.load().unwrap()), ["orders"], "failing at {failing_at}");
+        }
+    }
+
+    #[test]
+    fn what_a_failed_deletion_left_is_neither_overwritten_nor_taken_up() {
+        let disk = MemoryDisk::default();
+        let store = store(&disk);
+        let (old, other) = (topic("orders", &[0]), topic("other", &[1]));
+        store.create(&Image::default(), std::slice::from_ref(&old)).unwrap();
+        store.delete(&image(&[&old]), std::slice::from_ref(&old)).unwrap();
+        disk.fail_changes_after(0);
+        store.finish_deletion(&Image::default(), std::slice::from_ref(&old)).unwrap_err();
+        disk.fail_changes_after(usize::MAX);
+
+        let again = Arc::new(Topic { id: Uuid([99; 16]), ..(*old).clone() });
+        let error = store.create(&Image::default(), std::slice::from_ref(&again)).unwrap_err().to_string();
+        assert!(error.contains("/a/orders-0"), "{error}");
+        let found = directory::find_all(&disk, Path::new("/a")).unwrap();
+        assert_eq!(found.iter().map(|found| found.id.topic).collect::<Vec<_>>(), [old.id]);
+
+        store.create(&Image::default(), std::slice::from_ref(&other)).unwrap();
+        assert_eq!(names(&store.load().unwrap()), ["other"]);
+        assert_eq!(directory::find_all(&disk, Path::new("/a")).unwrap(), []);
+        store.create(&image(&[&other]), &[again]).unwrap();
+    }
+
+    #[test]
+    fn settings_and_producer_ids_are_found_in_whatever_order_log_directories_are_named() {
+        let disk = MemoryDisk::default();
+        let made = topic("orders", &[0]);
+        store(&disk).create(&Image::default(), std::slice::from_ref(&made)).unwrap();
+        let given = store(&disk).take_producer_ids().unwrap();
+
+        let reordered = TopicStore::new(Arc::new(disk.clone()), vec!["/b".into(), "/a".into()]);
+        let image = reordered.load().unwrap();
+        let found = image.by_name("orders").unwrap();
+        assert_eq!((&found.dirs[..], &found.overrides), (&[1][..], &made.overrides));
+        assert_eq!(reordered.take_producer_ids().unwrap().start, given.end);
+        assert_eq!(disk.list(Path::new("/b")).unwrap(), []);
+
+        replace_file(&disk, Path::new("/b/logmill.producer-ids"), b"1000\n").unwrap();
+        let error = refusal(&disk);
+        assert!(error.contains("are in /a, /b"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_setting_stops_the_start_and_is_named() {
+        for state in ["live", "making"] {
+            let disk = MemoryDisk::default();
+            store(&disk).create(&Image::default(), &[topic("orders", &[0])]).unwrap();
+            replace(&disk, "/a/logmill.topics", "2097152", "2o97152");
+            replace(&disk, "/a/logmill.topics", "live", state);
+            let error = refusal(&disk);
+            for part in ["/a/logmill.topics", "topic orders", "2o97152", "segment.bytes"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn directories_without_a_line_are_taken_up() {
+        let disk = MemoryDisk::default();
+        store(&disk).create(&Image::default(), &[topic("orders", &[0, 1])]).unwrap();
+        disk.remove_file(Path::new("/a/logmill.topics")).unwrap();
+        let image = store(&disk).load().unwrap();
+        assert_eq!(image.by_name("orders").unwrap().dirs, [0, 1]);
+    }
+
+    #[test]
+    fn a_partition_in_two_directories_is_refused_and_both_are_named() {
+        let disk = MemoryDisk::default();
+        store(&disk).create(&Image::default(), &[topic("orders", &[0])]).unwrap();
+        let id = PartitionId { topic: topic("orders", &[0]).id, index: 0 };
+        directory::create(&disk, Path::new("/b"), "orders", id).unwrap();
+        let error = store(&disk).load().unwrap_err().to_string();
+        assert!(error.contains("orders-0 lies in /a and in /b"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_file_stops_the_start_and_is_named() {
+        for file in ["logmill.topics", "logmill.producer-ids"] {
+            let disk = MemoryDisk::default();
+            let store = store(&disk);
+            replace_file(&disk, &Path::new("/a").join(file), b"nonsense").unwrap();
+            let error = match file {
+                "logmill.topics" => store.load().unwrap_err(),
+                _ => store.take_producer_ids().unwrap_err(),
+            };
+            assert!(error.to_string().contains(file), "{error}");
+        }
+    }
+
+    #[test]
+    fn producer_ids_are_never_given_out_twice_whatever_a_crash_leaves() {
+        let before = MemoryDisk::default();
+        let given = store(&before).take_producer_ids().unwrap();
+        let mut crashes = 0;
+        while let Some(disk) = crashed(|store| drop(store.take_producer_ids()), &before, crashes) {
+            let next = store(&disk).take_producer_ids().unwrap();
+            assert!(next.start >= given.end, "crash at {crashes}: {next:?} after {given:?}");
+            crashes += 1;
+        }
+        assert!(crashes >= 2, "only {crashes} places to crash");
+    }
+}

@@ -1,0 +1,75 @@
+//! `Outbox`: answers on their way to a connection, in the order of its requests.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use super::Stream;
+use crate::wire::{Chunk, Encoded};
+
+/// Pieces of memory that one call sends.
+const PIECES_MAX: usize = 64;
+
+/// What is to be sent, the first piece perhaps partly.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    chunks: VecDeque<Chunk>,
+}
+
+impl Outbox {
+    /// Adds an answer behind those that are there.
+    pub fn push(&mut self, Encoded { head, rest }: Encoded) {
+        self.chunks.push_back(Chunk::Bytes(head));
+        self.chunks.extend(rest);
+    }
+
+    /// Sends everything.
+    pub async fn flush(&mut self, stream: &dyn Stream) -> io::Result<()> {
+        while let Some(chunk) = self.chunks.front_mut() {
+            match chunk {
+                Chunk::Slice(slice) => {
+                    let sent = poll_fn(|cx| stream.poll_send(cx, slice)).await?;
+                    if sent == 0 {
+                        // The answer's length is sent already: whatever came instead would be taken for records.
+                        return Err(io::Error::new(
+                            io::ErrorKind::UnexpectedEof,
+                            format!("the log ends {} bytes early", slice.len),
+                        ));
+                    }
+                    slice.position += sent as u64;
+                    slice.len -= sent as u32;
+                    if slice.len == 0 {
+                        self.chunks.pop_front();
+                    }
+                }
+                Chunk::Bytes(_) => self.send_bytes(stream).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_bytes(&mut self, stream: &dyn Stream) -> io::Result<()> {
+        let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+        let mut count = 0;
+        for (piece, chunk) in pieces.iter_mut().zip(&self.chunks) {
+            let Chunk::Bytes(bytes) = chunk else { break };
+            *piece = IoSlice::new(bytes);
+            count += 1;
+        }
+        let mut sent = poll_fn(|cx| stream.poll_write(cx, &pieces[..count])).await?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        while let Some(Chunk::Bytes(bytes)) = self.chunks.front_mut() {
+            if sent < bytes.len() {
+                Bytes::advance(bytes, sent);
+                break;
+            }
+            sent -= bytes.len();
+            self.chunks.pop_front();
+        }
+        Ok(())
+    }
+}

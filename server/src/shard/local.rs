@@ -1,0 +1,344 @@
+//! `LocalShard`: the shard of this thread, as the tasks on the thread see it.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use logmill_engine::disk::Disk;
+use logmill_engine::log::TimedOffset;
+use logmill_engine::partition::PartitionId;
+use logmill_engine::shard::{OpenPartition, Shard};
+use logmill_engine::{Error, shard};
+
+use super::appends::Appends;
+use super::command::{
+    Append, Close, Command, CommitOffsets, FetchOffsets, FindOffsets, OffsetQuery, Open, Publish, Read,
+    ReadAnswer, ReadPartition,
+};
+use super::mailbox::{Lanes, Mailbox};
+use super::watches::Watches;
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::config::topic_name::CONSUMER_OFFSETS;
+use crate::group::{Coordinators, Query};
+use crate::metadata::{Image, Order, OrderQueue};
+use crate::net::runtime::Runtime;
+use crate::random::Random;
+
+/// What a thread takes from outside: the seams but for the network, which comes with the listeners.
+#[derive(Clone)]
+pub struct Host {
+    /// Tasks and timers.
+    pub runtime: Rc<dyn Runtime>,
+    /// The wall clock.
+    pub clock: Rc<dyn Clock>,
+    /// Randomness.
+    pub random: Rc<dyn Random>,
+    /// Storage.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// What a shard is built from on its own thread.
+#[derive(Debug)]
+pub struct ShardParts {
+    /// Which shard it is.
+    pub index: usize,
+    /// To the others.
+    pub lanes: Lanes,
+    /// From the others.
+    pub mailbox: Mailbox,
+    /// The partitions that it owns.
+    pub partitions: Vec<OpenPartition>,
+    /// The topics as the start found them.
+    pub image: Arc<Image>,
+}
+
+/// One thread's shard. State is touched in plain calls: no borrow lives across an await.
+pub struct LocalShard {
+    index: usize,
+    broker: Arc<Broker>,
+    host: Host,
+    lanes: Lanes,
+    image: RefCell<Arc<Image>>,
+    state: RefCell<State>,
+    /// Responses are encoded here and split off.
+    encode_buf: RefCell<BytesMut>,
+    /// Producer ids that this shard may give out without asking the controller.
+    producer_ids: Cell<Range<i64>>,
+    /// Where orders go, on the controller's shard.
+    orders: RefCell<Option<OrderQueue>>,
+}
+
+struct State {
+    engine: Shard,
+    appends: Appends,
+    watches: Watches,
+    groups: Coordinators,
+}
+
+impl LocalShard {
+    /// Opens the shard's partitions and starts its loops. What it serves comes through its listeners.
+    pub fn start(parts: ShardParts, broker: Arc<Broker>, host: Host) -> Result<Rc<LocalShard>, Error> {
+        let log_dirs = broker.config.log_dirs.clone();
+        let config = shard::ShardConfig { log_dirs: log_dirs.clone() };
+        let io = |source| Error::Io { doing: format!("starting shard {}", parts.index), source };
+        let mut engine = Shard::new(host.disk.clone(), config).map_err(io)?;
+        let now_ms = host.clock.now_ms();
+        let mut groups = Coordinators::new(broker.config.offset_metadata_len_max);
+        for partition in &parts.partitions {
+            open(&mut engine, &mut groups, partition, now_ms)?;
+        }
+        let completions = host.runtime.completions(engine.sync_queue().completion_fd()).map_err(io)?;
+        let shard = Rc::new(LocalShard {
+            index: parts.index,
+            broker,
+            host,
+            lanes: parts.lanes,
+            image: RefCell::new(parts.image),
+            state: RefCell::new(State {
+                engine,
+                appends: Appends::new(log_dirs),
+                watches: Watches::default(),
+                groups,
+            }),
+            encode_buf: RefCell::new(BytesMut::new()),
+            producer_ids: Cell::new(0..0),
+            orders: RefCell::new(None),
+        });
+        let runtime = shard.host.runtime.clone();
+        runtime.spawn(Box::pin(take_mail(shard.clone(), parts.mailbox)));
+        runtime.spawn(Box::pin(take_completions(shard.clone(), completions)));
+        Ok(shard)
+    }
+
+    /// Which shard it is.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// What all shards share.
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// The seams.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The topics as this shard sees them.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        self.image.borrow().clone()
+    }
+
+    /// The buffer that responses are encoded in, empty between two of them.
+    pub(crate) fn encode_buf(&self) -> &RefCell<BytesMut> {
+        &self.encode_buf
+    }
+
+    /// Producer ids of this shard's block.
+    pub(crate) fn producer_ids(&self) -> &Cell<Range<i64>> {
+        &self.producer_ids
+    }
+
+    /// Makes this the controller's shard.
+    pub(crate) fn take_orders(&self, orders: OrderQueue) {
+        *self.orders.borrow_mut() = Some(orders);
+    }
+
+    /// The shard that owns a partition.
+    pub(crate) fn owner_of(&self, id: PartitionId) -> usize {
+        super::owner_of(id, self.broker.shards())
+    }
+
+    /// Has a shard apply a command: this one at once, another when its mailbox has room.
+    pub(crate) async fn send(&self, to: usize, command: Command) {
+        if to == self.index {
+            self.apply(command);
+        } else {
+            self.lanes.send(to, command).await;
+        }
+    }
+
+    fn apply(&self, command: Command) {
+        match command {
+            Command::Append(append) => self.append(append),
+            Command::Read(read) => self.read(read),
+            Command::Watch(watch) => {
+                let State { engine, watches, .. } = &mut *self.state.borrow_mut();
+                watches.add(watch, |id| engine.readable_end(id).ok());
+            }
+            Command::FindOffsets(find) => self.find_offsets(find),
+            Command::CommitOffsets(commit) => self.commit_offsets(commit),
+            Command::FetchOffsets(fetch) => self.fetch_offsets(fetch),
+            Command::Open(open) => self.open(open),
+            Command::Close(close) => self.close(close),
+            Command::Publish(Publish { image, reply }) => {
+                *self.image.borrow_mut() = image;
+                answer(reply, ());
+            }
+            Command::FailDir(dir) => {
+                let mut state = self.state.borrow_mut();
+                state.engine.fail_dir(dir);
+                self.progress(&mut state);
+            }
+            Command::Order(order) => self.order(order),
+        }
+    }
+
+    fn append(&self, Append { partitions, reply }: Append) {
+        let now_ms = self.host.clock.now_ms();
+        let mut state = self.state.borrow_mut();
+        let results =
+            partitions.into_iter().map(|(id, bytes)| state.engine.append(id, bytes, now_ms)).collect();
+        state.appends.enroll(results, reply);
+        state.engine.submit();
+        self.progress(&mut state);
+    }
+
+    /// Takes up finished syncs, and starts the next waves.
+    fn reap(&self) {
+        let mut state = self.state.borrow_mut();
+        state.engine.reap();
+        state.engine.submit();
+        self.progress(&mut state);
+    }
+
+    /// Tells those who wait of what happened in the engine.
+    fn progress(&self, state: &mut State) {
+        let progress = state.engine.take_progress();
+        state.appends.progress(&progress);
+        for id in progress.advanced {
+            if let Ok(end) = state.engine.readable_end(id) {
+                state.watches.advance(id, end);
+            }
+        }
+        if !progress.failed.is_empty() {
+            state.groups.drop_offline(&state.engine);
+        }
+        for (dir, reason) in progress.failed {
+            state.watches.wake_all();
+            self.tell_of_failure(dir);
+            // The first directory holds what is known of topics.
+            if dir == 0 || state.engine.is_all_offline() {
+                self.broker.stop.fail(format!("log directory {dir} is offline: {reason}"));
+            }
+        }
+    }
+
+    /// Has the other shards take a directory offline too: each file tells of a failure once, and only those
+    /// who sync it.
+    fn tell_of_failure(&self, dir: usize) {
+        for to in (0..self.broker.shards()).filter(|to| *to != self.index) {
+            let sending = self.lanes.send_later(to, Command::FailDir(dir));
+            self.host.runtime.spawn(Box::pin(sending));
+        }
+    }
+
+    fn read(&self, Read { partitions, reply }: Read) {
+        let state = self.state.borrow();
+        let read = |ReadPartition { id, offset, len_max }: &ReadPartition| {
+            let fetched = state.engine.fetch(*id, *offset, *len_max)?;
+            Ok(ReadAnswer { fetched, end: state.engine.readable_end(*id)? })
+        };
+        answer(reply, partitions.iter().map(read).collect());
+    }
+
+    fn find_offsets(&self, FindOffsets { partitions, reply }: FindOffsets) {
+        let state = self.state.borrow();
+        let find = |(id, query): &(PartitionId, OffsetQuery)| match query {
+            OffsetQuery::Bound(bound) => {
+                Ok(Some(TimedOffset { offset: bound(&state.engine.bounds(*id)?), timestamp: -1 }))
+            }
+            OffsetQuery::Time(query) => state.engine.offset_at(*id, *query),
+        };
+        answer(reply, partitions.iter().map(find).collect());
+    }
+
+    fn commit_offsets(&self, CommitOffsets { coordinator, commit, reply }: CommitOffsets) {
+        let now_ms = self.host.clock.now_ms();
+        let state = &mut *self.state.borrow_mut();
+        let committed = state.groups.commit(&mut state.engine, coordinator, &commit, now_ms);
+        answer(reply, committed.map(|(codes, rests_on)| state.appends.hold(codes, rests_on)));
+        state.engine.submit();
+        self.progress(state);
+    }
+
+    fn fetch_offsets(&self, FetchOffsets { queries, reply }: FetchOffsets) {
+        let state = &mut *self.state.borrow_mut();
+        let fetch = |(coordinator, query): &(PartitionId, Query)| {
+            let (topics, rests_on) = state.groups.fetch(*coordinator, query)?;
+            Ok(state.appends.hold(topics, rests_on))
+        };
+        answer(reply, queries.iter().map(fetch).collect());
+    }
+
+    fn open(&self, Open { partitions, reply }: Open) {
+        let now_ms = self.host.clock.now_ms();
+        let State { engine, groups, .. } = &mut *self.state.borrow_mut();
+        answer(reply, partitions.iter().try_for_each(|partition| open(engine, groups, partition, now_ms)));
+    }
+
+    fn close(&self, Close { partitions, reply }: Close) {
+        let state = &mut *self.state.borrow_mut();
+        for id in partitions {
+            state.engine.close(id);
+            state.watches.close(id);
+            state.groups.close(id);
+        }
+        answer(reply, ());
+    }
+
+    fn order(&self, order: Order) {
+        let orders = self.orders.borrow();
+        orders.as_ref().expect("orders come to the controller's shard").push(order);
+    }
+
+    /// Makes everything durable; waits. The last thing that a clean stop does.
+    pub fn stop(&self) -> Result<(), Error> {
+        self.state.borrow_mut().engine.stop()
+    }
+}
+
+/// Takes a partition in, and the coordinator whose log it is.
+fn open(
+    engine: &mut Shard,
+    groups: &mut Coordinators,
+    partition: &OpenPartition,
+    now_ms: i64,
+) -> Result<(), Error> {
+    engine.open(partition, now_ms)?;
+    if partition.topic == CONSUMER_OFFSETS {
+        groups.open(engine, partition.id);
+    }
+    Ok(())
+}
+
+/// Replies; whoever waited may have gone.
+fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, result: T) {
+    let _ = reply.send(result);
+}
+
+/// Applies what other shards send. Nothing in this loop waits but for the next message.
+async fn take_mail(shard: Rc<LocalShard>, mut mailbox: Mailbox) {
+    let random = shard.host.random.clone();
+    while let Some(command) = mailbox.receive(&*random).await {
+        shard.apply(command);
+    }
+}
+
+async fn take_completions(shard: Rc<LocalShard>, mut completions: Box<dyn crate::net::runtime::Completions>) {
+    loop {
+        poll_fn(|cx| completions.poll_ready(cx)).await;
+        shard.reap();
+    }
+}
+
+/// An error that a shard's thread cannot go on with.
+pub(crate) fn io_error(doing: impl std::fmt::Display) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { doing: doing.to_string(), source }
+}

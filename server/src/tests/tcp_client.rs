@@ -1,0 +1,48 @@
+//! A client over TCP that sends what it is told and repairs nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::requests::{decode, encode};
+use crate::broker::Running;
+use crate::wire::{Api, Message};
+
+/// Nothing in these tests takes so long.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(super) struct TcpClient {
+    stream: TcpStream,
+    next_correlation_id: i32,
+}
+
+impl TcpClient {
+    pub(super) fn connect(broker: &Running) -> TcpClient {
+        let stream = TcpStream::connect(("127.0.0.1", broker.broker().advertised[0].port)).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        TcpClient { stream, next_correlation_id: 0 }
+    }
+
+    pub(super) fn send<M: Message>(&mut self, api: Api, version: i16, request: &M) {
+        let frame = encode(api, version, self.next_correlation_id, request);
+        self.next_correlation_id += 1;
+        self.stream.write_all(&frame).unwrap();
+    }
+
+    /// The next response: its correlation id and its body.
+    pub(super) fn receive<M: Message>(&mut self, api: Api, version: i16) -> (i32, M) {
+        let mut len = [0; 4];
+        self.stream.read_exact(&mut len).unwrap();
+        let mut frame = vec![0; i32::from_be_bytes(len) as usize];
+        self.stream.read_exact(&mut frame).unwrap();
+        decode(api, version, &Bytes::from(frame))
+    }
+
+    pub(super) fn ask<Q: Message, A: Message>(&mut self, api: Api, version: i16, request: &Q) -> A {
+        self.send(api, version, request);
+        self.receive(api, version).1
+    }
+}

@@ -1,0 +1,29 @@
+//! The messages, one file an API, in the words and the order of Apache Kafka's definitions.
+
+pub mod api_versions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_topic_partitions;
+pub mod fetch;
+pub mod find_coordinator;
+pub mod header;
+pub mod init_producer_id;
+pub mod list_offsets;
+pub mod list_partition_reassignments;
+pub mod metadata;
+pub mod offset_commit;
+pub mod offset_fetch;
+pub mod produce;
+
+use super::api::APIS;
+use super::message::Message;
+use super::schema::Schema;
+
+/// The tables of all messages: headers, then request and response of each API.
+pub fn schemas() -> impl Iterator<Item = &'static Schema> {
+    [header::RequestHeader::SCHEMA, header::ResponseHeader::SCHEMA]
+        .into_iter()
+        .chain(APIS.iter().flat_map(|row| [row.request, row.response]))
+}

@@ -1,0 +1,185 @@
+//! Bytes that lie: no panic, no more memory than what arrived accounts for.
+
+use bytes::{Bytes, BytesMut};
+use logmill_server::wire::messages::metadata::MetadataRequest;
+use logmill_server::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use logmill_server::wire::{Message, Reader, Records, Writer};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::allocations::{Allocated, allocated_by};
+use super::sample::{self, Length, LengthForm, Sample};
+use super::{Codec, codecs_and_versions};
+
+/// The first few elements of an array may take this much more memory than there are bytes: one is larger in
+/// memory than on the wire.
+const FIRST_ELEMENTS_BYTES: usize = 1024;
+
+/// How many bytes all allocations for a frame can come to for each of its bytes. The dearest byte is half
+/// of a MetadataRequestTopic of an empty name, 48 bytes in memory, in an array that grew several times.
+const TOTAL_PER_BYTE: usize = 64;
+
+/// Reads a frame that may be anything. Says whether it was a message, and the largest allocation.
+fn read_bounded(codec: &Codec, version: i16, bytes: &[u8], what: &str) -> (bool, usize) {
+    let frame = shared(bytes);
+    let (result, Allocated { largest, total }) = allocated_by(|| (codec.read)(frame, version));
+    let place = format!("{} v{version}, {what}, {} bytes", codec.schema.name, bytes.len());
+    assert!(total <= bytes.len() * TOTAL_PER_BYTE + FIRST_ELEMENTS_BYTES, "{place}: allocated {total}");
+    if let Err(error) = &result {
+        assert_eq!(error.message, codec.schema.name);
+        assert!(error.position <= bytes.len(), "{place}: {error}");
+    }
+    (result.is_ok(), largest)
+}
+
+/// Asserts that a frame is refused, and that nobody made more room than it has bytes.
+fn check_refused(codec: &Codec, version: i16, bytes: &[u8], what: &str) {
+    let (read, largest) = read_bounded(codec, version, bytes, what);
+    let place = format!("{} v{version}, {what}, {} bytes", codec.schema.name, bytes.len());
+    assert!(!read, "{place}: was read");
+    assert!(largest <= bytes.len() + FIRST_ELEMENTS_BYTES, "{place}: allocated {largest} at once");
+}
+
+/// A frame as the network gives it: its counter of owners exists already.
+fn shared(bytes: &[u8]) -> Bytes {
+    let frame = Bytes::copy_from_slice(bytes);
+    drop(frame.clone());
+    frame
+}
+
+#[test]
+fn a_message_cut_anywhere_is_an_error() {
+    for (codec, version) in codecs_and_versions() {
+        let Sample { bytes, .. } = sample::full(codec.schema, version);
+        let (read, _) = read_bounded(codec, version, &bytes, "whole");
+        assert!(read, "{} v{version} was not read whole", codec.schema.name);
+        for cut in 0..bytes.len() {
+            check_refused(codec, version, &bytes[..cut], &format!("cut at {cut}"));
+        }
+    }
+}
+
+/// The sample with one length replaced by others' bytes.
+fn with_length(sample: &Sample, length: &Length, bytes: &[u8]) -> Vec<u8> {
+    let width = match length.form {
+        LengthForm::Int16 => 2,
+        LengthForm::Int32 => 4,
+        LengthForm::Uvarint => 1 + sample.bytes[length.at..].iter().take_while(|byte| **byte >= 0x80).count(),
+    };
+    [&sample.bytes[..length.at], bytes, &sample.bytes[length.at + width..]].concat()
+}
+
+/// The sample once for each of its lengths and each lie about it, with the place of the length.
+pub(crate) fn lies(sample: &Sample) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
+    let of_int16 = [i16::MAX, i16::MIN, -2].map(|len| len.to_be_bytes().to_vec());
+    let of_int32 = [i32::MAX, i32::MIN, -2].map(|len| len.to_be_bytes().to_vec());
+    let of_uvarint = [
+        vec![0xff, 0xff, 0xff, 0xff, 0x07],             // i32::MAX
+        vec![0x80, 0x80, 0x80, 0x80, 0x08],             // i32::MIN as unsigned
+        vec![0xfe, 0xff, 0xff, 0xff, 0x0f],             // -2 as unsigned
+        vec![0xff, 0xff, 0xff, 0xff, 0x1f],             // 33 bits
+        vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], // too many bytes
+    ];
+    sample.lengths.iter().flat_map(move |length| {
+        let lies = match length.form {
+            LengthForm::Int16 => &of_int16[..],
+            LengthForm::Int32 => &of_int32,
+            LengthForm::Uvarint => &of_uvarint,
+        };
+        lies.iter().map(|lie| (length.at, with_length(sample, length, lie))).collect::<Vec<_>>()
+    })
+}
+
+#[test]
+fn a_length_that_lies_is_an_error() {
+    for (codec, version) in codecs_and_versions() {
+        for (at, bytes) in lies(&sample::full(codec.schema, version)) {
+            check_refused(codec, version, &bytes, &format!("length at {at}"));
+        }
+    }
+}
+
+#[test]
+fn a_length_that_could_be_true_makes_no_more_room_than_there_are_bytes() {
+    for (codec, version) in codecs_and_versions() {
+        let sample = sample::full(codec.schema, version);
+        for length in &sample.lengths {
+            let left = sample.bytes.len().saturating_sub(length.at + 5);
+            let lie = match length.form {
+                LengthForm::Int16 => (left as u16).to_be_bytes().to_vec(),
+                LengthForm::Int32 => (left as u32).to_be_bytes().to_vec(),
+                LengthForm::Uvarint => vec![left as u8 | 0x80, (left >> 7) as u8],
+            };
+            let bytes = with_length(&sample, length, &lie);
+            let (_, largest) = read_bounded(codec, version, &bytes, "length of all that is left");
+            assert!(
+                largest <= bytes.len() + FIRST_ELEMENTS_BYTES,
+                "{} v{version}, length at {} is {left}: allocated {largest} at once for {} bytes",
+                codec.schema.name,
+                length.at,
+                bytes.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn noise_is_read_within_bounds() {
+    for (codec, version) in codecs_and_versions() {
+        for seed in 0..32 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut bytes = sample::random(codec.schema, version, seed).bytes;
+            if !bytes.is_empty() {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] ^= 1 << rng.random_range(0..8);
+                read_bounded(codec, version, &bytes, &format!("seed {seed}, bit flipped at {at}"));
+            }
+            rng.fill(&mut bytes[..]);
+            read_bounded(codec, version, &bytes, &format!("seed {seed}, random bytes"));
+        }
+    }
+}
+
+#[test]
+fn the_dearest_request_stays_within_the_factor() {
+    const TOPICS: u32 = 100_000;
+    let mut bytes = BytesMut::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.compact_len(Some(TOPICS as usize));
+    // A topic of version 9: an empty name and no tagged fields.
+    (0..TOPICS).for_each(|_| writer.put(&[1, 0]));
+    writer.put(&[1, 0, 0, 0]);
+
+    let frame = shared(&bytes);
+    let (request, Allocated { total, .. }) =
+        allocated_by(|| MetadataRequest::read_message(&mut Reader::new(&frame), 9));
+    assert_eq!(request.unwrap().topics.unwrap().len(), TOPICS as usize);
+    assert!(total <= bytes.len() * TOTAL_PER_BYTE, "{total} for {}", bytes.len());
+}
+
+#[test]
+fn reading_a_produce_request_allocates_its_arrays_only() {
+    let mut bytes = BytesMut::new();
+    let partition_data = (0..100)
+        .map(|index| PartitionProduceData { index, records: Records::Bytes(Bytes::from_static(&[7; 100])) })
+        .collect();
+    let topic = TopicProduceData { name: "orders".into(), partition_data, ..Default::default() };
+    let sent = ProduceRequest {
+        transactional_id: Some("payments".into()),
+        topic_data: vec![topic],
+        ..Default::default()
+    };
+    sent.write_message(&mut Writer::new(&mut bytes), 12);
+
+    let frame = shared(&bytes);
+    let (read, Allocated { total, .. }) =
+        allocated_by(|| ProduceRequest::read_message(&mut Reader::new(&frame), 12).unwrap());
+    assert_eq!(read, sent);
+    assert_eq!(total, size_of::<TopicProduceData>() + 100 * size_of::<PartitionProduceData>());
+    let inside = |part: &[u8]| frame.as_ptr_range().contains(&part.as_ptr());
+    assert!(inside(read.topic_data[0].name.as_bytes()), "the name was copied");
+    let Records::Bytes(records) = &read.topic_data[0].partition_data[99].records else {
+        panic!("no records")
+    };
+    assert!(inside(records), "the records were copied");
+}

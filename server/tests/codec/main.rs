@@ -1,0 +1,115 @@
+//! The codec against itself, against another codec, and against bytes that lie.
+//!
+//! One program, because it counts its allocations: that takes a global allocator.
+
+mod allocations;
+mod broker;
+mod hostile;
+mod round_trip;
+mod sample;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages as theirs;
+use kafka_protocol::protocol::{Decodable, Encodable, Message as _, VersionRange};
+use logmill_server::wire::messages::*;
+use logmill_server::wire::{Message, ReadError, Reader, Schema, Writer, schemas};
+
+/// What the tests do with a message, whichever it is.
+struct Codec {
+    schema: &'static Schema,
+    /// Reads a message off the front of a frame.
+    read: fn(Bytes, i16) -> Result<(), ReadError>,
+    /// Reads a message that fills the frame and writes it again; the bytes must read as an equal value.
+    rewrite: fn(Bytes, i16) -> Result<Bytes, ReadError>,
+    /// The same through kafka-protocol.
+    rewrite_by_others: fn(Bytes, i16) -> Bytes,
+    /// The versions that kafka-protocol knows.
+    known_to_others: VersionRange,
+}
+
+macro_rules! codecs {
+    ($($module:ident::$message:ident),* $(,)?) => { &[$( Codec {
+        schema: <$module::$message as Message>::SCHEMA,
+        read: |frame, version| $module::$message::read_message(&mut Reader::new(&frame), version).map(drop),
+        rewrite: rewrite::<$module::$message>,
+        rewrite_by_others: rewrite_by_others::<theirs::$message>,
+        known_to_others: theirs::$message::VERSIONS,
+    } ),*] };
+}
+
+const CODECS: &[Codec] = codecs![
+    header::RequestHeader,
+    header::ResponseHeader,
+    produce::ProduceRequest,
+    produce::ProduceResponse,
+    fetch::FetchRequest,
+    fetch::FetchResponse,
+    list_offsets::ListOffsetsRequest,
+    list_offsets::ListOffsetsResponse,
+    metadata::MetadataRequest,
+    metadata::MetadataResponse,
+    offset_commit::OffsetCommitRequest,
+    offset_commit::OffsetCommitResponse,
+    offset_fetch::OffsetFetchRequest,
+    offset_fetch::OffsetFetchResponse,
+    find_coordinator::FindCoordinatorRequest,
+    find_coordinator::FindCoordinatorResponse,
+    api_versions::ApiVersionsRequest,
+    api_versions::ApiVersionsResponse,
+    create_topics::CreateTopicsRequest,
+    create_topics::CreateTopicsResponse,
+    delete_topics::DeleteTopicsRequest,
+    delete_topics::DeleteTopicsResponse,
+    init_producer_id::InitProducerIdRequest,
+    init_producer_id::InitProducerIdResponse,
+    describe_configs::DescribeConfigsRequest,
+    describe_configs::DescribeConfigsResponse,
+    list_partition_reassignments::ListPartitionReassignmentsRequest,
+    list_partition_reassignments::ListPartitionReassignmentsResponse,
+    describe_cluster::DescribeClusterRequest,
+    describe_cluster::DescribeClusterResponse,
+    describe_topic_partitions::DescribeTopicPartitionsRequest,
+    describe_topic_partitions::DescribeTopicPartitionsResponse,
+];
+
+fn rewrite<M: Message + PartialEq + std::fmt::Debug>(frame: Bytes, version: i16) -> Result<Bytes, ReadError> {
+    let read = |frame: Bytes| {
+        let mut reader = Reader::new(&frame);
+        let message = M::read_message(&mut reader, version)?;
+        assert_eq!(reader.remaining(), 0, "{} v{version} left bytes unread", M::SCHEMA.name);
+        Ok(message)
+    };
+    let message = read(frame)?;
+    let mut buf = BytesMut::new();
+    let mut writer = Writer::new(&mut buf);
+    message.write_message(&mut writer, version);
+    assert!(writer.finish().is_empty(), "nothing that was read lies in a file");
+    let again = buf.freeze();
+    assert_eq!(read(again.clone())?, message);
+    Ok(again)
+}
+
+fn rewrite_by_others<M: Decodable + Encodable>(mut frame: Bytes, version: i16) -> Bytes {
+    let message = M::decode(&mut frame, version).expect("kafka-protocol reads what we wrote");
+    assert!(frame.is_empty(), "kafka-protocol left bytes unread");
+    let mut buf = BytesMut::new();
+    message.encode(&mut buf, version).expect("kafka-protocol writes what it read");
+    buf.freeze()
+}
+
+/// Every message in every one of its versions.
+fn codecs_and_versions() -> impl Iterator<Item = (&'static Codec, i16)> {
+    CODECS.iter().flat_map(|codec| {
+        (codec.schema.valid.min..=codec.schema.valid.max).map(move |version| (codec, version))
+    })
+}
+
+#[test]
+fn every_message_is_tested() {
+    let tested: Vec<_> = CODECS.iter().map(|codec| codec.schema.name).collect();
+    let existing: Vec<_> = schemas().map(|schema| schema.name).collect();
+    assert_eq!(tested.len(), existing.len());
+    for name in existing {
+        assert!(tested.contains(&name), "{name} has no line in CODECS");
+    }
+}
