@@ -1,2 +1,8 @@
 //! Logmill beside Apache Kafka and beside the floor: the rig that starts brokers, the least a broker can
 //! do, and comparisons of the three in one run.
+
+mod child;
+pub mod command;
+pub mod compare;
+pub mod floor;
+pub mod rig;

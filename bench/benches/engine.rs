@@ -1,0 +1,143 @@
+//! What the engine does with a batch: check it, append it, find it, and commit many partitions at once.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use logmill_engine::disk::os::OsDisk;
+use logmill_engine::disk::{Disk, uring};
+use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
+use logmill_engine::format::{Batch, BatchLimits, Uuid};
+use logmill_engine::log::LogLimits;
+use logmill_engine::partition::{Ack, PartitionConfig, PartitionId, TimestampRule, directory};
+use logmill_engine::shard::{OpenPartition, Shard, ShardConfig};
+
+const BATCH_BYTES: usize = 16 * 1024;
+/// Appends to one set of files before they are begun anew, so that a run does not fill the disk.
+const APPENDS: usize = 1_000;
+const NOW_MS: i64 = 1_700_000_000_000;
+
+/// A valid batch of one record of zeros.
+fn batch(size: usize) -> Bytes {
+    let mut bytes = vec![0; size];
+    bytes[8..LENGTH_END].copy_from_slice(&((size - LENGTH_END) as i32).to_be_bytes());
+    bytes[16] = 2;
+    // Neither producer id nor epoch nor sequence.
+    bytes[43..57].fill(0xff);
+    bytes[57..HEADER_LEN].copy_from_slice(&1i32.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[CRC_FROM..]);
+    bytes[17..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
+}
+
+/// A shard with so many empty partitions in a directory of its own.
+fn shard(partitions: i32, ack: Ack) -> (Shard, tempfile::TempDir) {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("target/ can be written to");
+    let disk: Arc<dyn Disk> = Arc::new(if uring::is_granted() {
+        OsDisk::with_uring()
+    } else {
+        OsDisk::with_helper(|work| std::thread::Builder::new().spawn(work).map(drop))
+    });
+    let config = ShardConfig { log_dirs: vec![dir.path().to_owned()] };
+    let mut shard = Shard::new(disk.clone(), config).expect("a shard starts");
+    for index in 0..partitions {
+        open(&mut shard, &*disk, dir.path(), index, ack);
+    }
+    (shard, dir)
+}
+
+fn id(index: i32) -> PartitionId {
+    PartitionId { topic: Uuid([1; 16]), index }
+}
+
+fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
+    directory::create(disk, dir, "bench", id(index)).expect("a partition is made");
+    let config = PartitionConfig {
+        batch_bytes_max: 1 << 20,
+        log: LogLimits { segment_bytes: 1 << 30, index_interval_bytes: 4_096 },
+        timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
+        leader_epoch: 0,
+        ack,
+    };
+    let partition =
+        OpenPartition { id: id(index), topic: "bench".to_owned(), dir: 0, config, was_clean: true };
+    shard.open(&partition, NOW_MS).expect("a partition opens");
+}
+
+fn check_and_stamp(c: &mut Criterion) {
+    let mut group = c.benchmark_group("batch");
+    for size in [1_024, BATCH_BYTES, 1 << 20] {
+        let bytes = batch(size);
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_with_input(BenchmarkId::new("check and stamp", size), &bytes, |b, bytes| {
+            b.iter(|| {
+                let limits = BatchLimits { size_max: 1 << 20 };
+                let batch = Batch::from_producer(bytes.clone(), limits).expect("the batch is valid");
+                black_box(batch.stamped(7, 0));
+            });
+        });
+    }
+    group.finish();
+}
+
+fn append(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append");
+    let bytes = batch(BATCH_BYTES);
+    group.throughput(Throughput::Bytes((APPENDS * BATCH_BYTES) as u64)).sample_size(10);
+    group.bench_function("16 KiB to the page cache, 16 partitions", |b| {
+        b.iter_batched_ref(
+            || shard(16, Ack::PageCache),
+            |(shard, _dir)| {
+                for append in 0..APPENDS {
+                    let partition = id((append % 16) as i32);
+                    shard.append(partition, bytes.clone(), NOW_MS).expect("an append succeeds");
+                }
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn commit(c: &mut Criterion) {
+    let mut group = c.benchmark_group("commit");
+    let bytes = batch(4_096);
+    for partitions in [1, 16, 64] {
+        let (mut shard, _dir) = shard(partitions, Ack::Durable);
+        group.throughput(Throughput::Elements(partitions as u64)).sample_size(10);
+        group.bench_function(BenchmarkId::new("4 KiB to each of some partitions", partitions), |b| {
+            b.iter(|| {
+                for partition in 0..partitions {
+                    shard.append(id(partition), bytes.clone(), NOW_MS).expect("an append succeeds");
+                }
+                shard.submit();
+                while shard.take_progress().released.is_empty() {
+                    shard.reap();
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn find(c: &mut Criterion) {
+    let mut group = c.benchmark_group("find");
+    let (mut shard, _dir) = shard(1, Ack::PageCache);
+    let bytes = batch(1_024);
+    for _ in 0..100_000 {
+        shard.append(id(0), bytes.clone(), NOW_MS).expect("an append succeeds");
+    }
+    let mut offset = 0;
+    group.bench_function("a slice of a megabyte among 100,000 batches", |b| {
+        b.iter(|| {
+            offset = (offset + 7_919) % 100_000;
+            black_box(shard.fetch(id(0), offset, 1 << 20).expect("the offset is there"))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, check_and_stamp, append, commit, find);
+criterion_main!(benches);

@@ -1,0 +1,295 @@
+//! One running broker, Apache Kafka or Logmill: started on free ports in a directory of its own, stopped,
+//! killed, started again on the same data.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs::{self, OpenOptions},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Error, Jars, JvmProfile, Tool, Usage,
+    directory::RunDirectory,
+    jvm::{Archive, Jvm, Log, log4j_flag, write_log4j},
+    ports::free_port,
+    probe,
+    process::{Launch, Output, Process},
+};
+
+/// How long a broker may take until it serves.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How long it may take to stop before it is killed.
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// Between two questions whether it serves yet.
+const PROBE_EVERY: Duration = Duration::from_millis(20);
+
+/// Sixteen bytes in base64, as Kafka's tools make them.
+const CLUSTER_ID: &str = "cmlncmlncmlncmlncmlncg";
+
+/// How to start Apache Kafka.
+#[derive(Clone, Debug)]
+pub struct ApacheOptions {
+    /// Its jars.
+    pub jars: Jars,
+    /// How its JVM is set up.
+    pub profile: JvmProfile,
+    /// The JVM's heap, as `-Xmx` takes it.
+    pub heap: String,
+    /// Keys of `server.properties`, instead of or beside the rig's own.
+    pub properties: Vec<(String, String)>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Where its directory is made.
+    pub root: PathBuf,
+}
+
+impl ApacheOptions {
+    /// As it comes: its scripts' JVM flags and a heap of 1 GiB, data in the system's temporary directory.
+    pub fn new(jars: Jars) -> ApacheOptions {
+        ApacheOptions {
+            jars,
+            profile: JvmProfile::AsShipped,
+            heap: "1g".into(),
+            properties: Vec::new(),
+            environment: Vec::new(),
+            root: env::temp_dir(),
+        }
+    }
+}
+
+/// How to start Logmill.
+#[derive(Clone, Debug)]
+pub struct LogmillOptions {
+    /// The program `logmill`.
+    pub binary: PathBuf,
+    /// Keys of `server.properties`, instead of or beside the rig's own.
+    pub properties: Vec<(String, String)>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Where its directory is made.
+    pub root: PathBuf,
+    /// Whether the kernel refuses it io_uring, as in a container with the default seccomp profile.
+    pub without_io_uring: bool,
+}
+
+impl LogmillOptions {
+    /// With its defaults, data in the system's temporary directory.
+    pub fn new(binary: impl Into<PathBuf>) -> LogmillOptions {
+        LogmillOptions {
+            binary: binary.into(),
+            properties: Vec::new(),
+            environment: Vec::new(),
+            root: env::temp_dir(),
+            without_io_uring: false,
+        }
+    }
+}
+
+/// A broker of our own: on drop its process ends and its directory is removed.
+pub struct Broker {
+    name: &'static str,
+    launch: Launch,
+    /// None once it was stopped. Before `home`: it must have ended when the directory goes.
+    process: Option<Process>,
+    archive: Option<Archive>,
+    home: Home,
+}
+
+impl Broker {
+    /// Formats a directory and starts Apache Kafka in it; returns when it serves.
+    pub fn apache(options: ApacheOptions) -> Result<Broker, Error> {
+        let home = Home::new(&options.root, &options.properties)?;
+        format(&options.jars, &home.config)?;
+        let log4j = write_log4j(home.directory.path(), Log::Broker)?;
+        let flags = [
+            format!("-Xmx{}", options.heap).into(),
+            format!("-Xms{}", options.heap).into(),
+            log4j_flag(&log4j),
+        ];
+        let arguments = [home.config.clone().into_os_string()];
+        let mut jvm = Jvm::new(&options.jars, options.profile, flags, "kafka.Kafka", arguments)?;
+        jvm.launch.environment = options.environment;
+        Broker::start("Apache Kafka", home, jvm.launch, jvm.archive)
+    }
+
+    /// Starts Logmill on a directory that is empty; returns when it serves.
+    pub fn logmill(options: LogmillOptions) -> Result<Broker, Error> {
+        let home = Home::new(&options.root, &options.properties)?;
+        let launch = Launch {
+            program: options.binary,
+            arguments: vec![OsString::from("server"), home.config.clone().into_os_string()],
+            environment: options.environment,
+            without_io_uring: options.without_io_uring,
+        };
+        Broker::start("Logmill", home, launch, None)
+    }
+
+    fn start(
+        name: &'static str,
+        home: Home,
+        launch: Launch,
+        archive: Option<Archive>,
+    ) -> Result<Broker, Error> {
+        let mut broker = Broker { name, launch, process: None, archive, home };
+        broker.restart()?;
+        Ok(broker)
+    }
+
+    /// Starts it again on the same data and the same ports, after stopping it when it runs; returns when it
+    /// serves.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        self.stop()?;
+        let log = self.log_file();
+        let output = OpenOptions::new().create(true).append(true).open(&log);
+        let output = Output::File(output.map_err(Error::io(format!("opening {}", log.display())))?);
+        let process = self.process.insert(Process::spawn(&self.launch, output)?);
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            // Waits on the process, so that its death is noticed at once.
+            if let Some(status) = process.wait(Instant::now() + PROBE_EVERY) {
+                self.process = None;
+                return Err(Error::with_log(format!("{} ended at its start: {status}", self.name), &log));
+            }
+            if probe::serves(self.home.address()) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                self.kill();
+                let what = format!("{} did not serve within {START_MAX:?}", self.name);
+                return Err(Error::with_log(what, &log));
+            }
+        }
+    }
+
+    /// SIGTERM, and SIGKILL if that does not end it in time. None when it was stopped already.
+    pub fn stop(&mut self) -> Result<Option<ExitStatus>, Error> {
+        let Some(mut process) = self.process.take() else { return Ok(None) };
+        let status = process.stop(STOP_MAX);
+        if status.code().is_some()
+            && let Some(archive) = &self.archive
+        {
+            archive.publish()?;
+        }
+        Ok(Some(status))
+    }
+
+    /// SIGKILL; its data stays as it lies.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// What clients take as `bootstrap.servers`.
+    pub fn bootstrap(&self) -> String {
+        self.home.address().to_string()
+    }
+
+    /// Where it listens for clients.
+    pub fn address(&self) -> SocketAddr {
+        self.home.address()
+    }
+
+    /// Its process id. None when it was stopped or killed.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// What its process used since its start.
+    pub fn usage(&self) -> Result<Usage, Error> {
+        let stopped = || Error::Failed { what: format!("{} is stopped", self.name), output: String::new() };
+        Usage::of(self.pid().ok_or_else(stopped)?)
+    }
+
+    /// Its directory of logs, unless a property named others.
+    pub fn log_dir(&self) -> PathBuf {
+        self.home.log_dir()
+    }
+
+    /// All that it has written to its standard output and error.
+    pub fn log_file(&self) -> PathBuf {
+        self.home.directory.path().join("broker.log")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // The log goes with the directory, and may say why.
+            eprintln!("{:?}", Error::with_log(format!("the log of {}:", self.name), &self.log_file()));
+        } else if self.archive.is_some() {
+            // Only a JVM that ends by itself writes its archive. Without it the next start is slower.
+            let _ = self.stop();
+        }
+        self.kill();
+    }
+}
+
+/// Where a broker lives: its directory, its ports, its configuration.
+struct Home {
+    directory: RunDirectory,
+    config: PathBuf,
+    port: u16,
+}
+
+impl Home {
+    fn new(root: &Path, properties: &[(String, String)]) -> Result<Home, Error> {
+        let directory = RunDirectory::create(root)?;
+        let config = directory.path().join("server.properties");
+        let home = Home { directory, config, port: free_port()? };
+        let mut all = home.properties(free_port()?);
+        all.extend(properties.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        let text: String = all.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        fs::write(&home.config, text).map_err(Error::io(format!("writing {}", home.config.display())))?;
+        Ok(home)
+    }
+
+    /// A single broker that is its own controller, and whose internal topics have one replica.
+    fn properties(&self, controller_port: u16) -> BTreeMap<&'static str, String> {
+        let client = format!("PLAINTEXT://{}", self.address());
+        let controller = format!("127.0.0.1:{controller_port}");
+        BTreeMap::from([
+            ("process.roles", "broker,controller".into()),
+            ("node.id", "1".into()),
+            ("listeners", format!("{client},CONTROLLER://{controller}")),
+            ("advertised.listeners", client),
+            ("controller.listener.names", "CONTROLLER".into()),
+            ("controller.quorum.bootstrap.servers", controller),
+            ("inter.broker.listener.name", "PLAINTEXT".into()),
+            ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT".into()),
+            ("log.dirs", self.log_dir().display().to_string()),
+            ("offsets.topic.replication.factor", "1".into()),
+            ("transaction.state.log.replication.factor", "1".into()),
+            ("transaction.state.log.min.isr", "1".into()),
+            ("share.coordinator.state.topic.replication.factor", "1".into()),
+            ("share.coordinator.state.topic.min.isr", "1".into()),
+        ])
+    }
+
+    fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+}
+
+fn format(jars: &Jars, config: &Path) -> Result<(), Error> {
+    let config = config.display().to_string();
+    let arguments = ["format", "--standalone", "--cluster-id", CLUSTER_ID, "--config", &config];
+    let output = Tool::new(jars, "kafka.tools.StorageTool").arguments(arguments).run()?;
+    if output.code == 0 {
+        return Ok(());
+    }
+    Err(Error::Failed {
+        what: format!("formatting a directory for Apache Kafka: exit code {}", output.code),
+        output: output.stdout + &output.stderr,
+    })
+}

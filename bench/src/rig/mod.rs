@@ -1,0 +1,35 @@
+//! The rig: starts Logmill and Apache Kafka alike, runs Kafka's tools against them, counts what they use,
+//! and leaves neither process, port nor directory behind.
+//!
+//! ```text
+//! jars       Kafka's class path, fetched once             tool       one run of a Java tool
+//! jvm        java, its flags and class-data archives      usage      CPU time and memory of a process
+//! broker     one running broker, whichever it is          probe      does it serve, and what
+//! process    a child, waited for and killed by its id     directory  a broker's own directory
+//! cleanup    what must be gone when this process ends     confine    what a child does before exec
+//! ports      numbers that nobody else takes               error      why something failed
+//! ```
+//!
+//! A run that ends by itself, by a panic or by Ctrl-C cleans up; after a SIGKILL the kernel takes the
+//! children along, and the next run removes the directories.
+
+mod broker;
+mod cleanup;
+mod confine;
+mod directory;
+mod error;
+mod jars;
+mod jvm;
+mod ports;
+mod probe;
+mod process;
+mod tool;
+mod usage;
+
+pub use broker::{ApacheOptions, Broker, LogmillOptions};
+pub use error::Error;
+pub use jars::{Jars, KAFKA_VERSION};
+pub use jvm::JvmProfile;
+pub use probe::api_versions;
+pub use tool::{Tool, ToolOutput};
+pub use usage::Usage;
