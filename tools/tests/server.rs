@@ -1,0 +1,126 @@
+//! `logmill server` as a person meets it: what it prints, what it refuses, how it ends.
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const ANY_PORT: &str = "listeners=PLAINTEXT://127.0.0.1:0";
+
+/// A `logmill` in a directory of its own.
+fn logmill(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logmill"));
+    command.args(arguments).current_dir(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A broker that serves, and what it said until then.
+fn serving(dir: &Path, arguments: &[&str]) -> (Child, Vec<String>) {
+    let mut child = logmill(dir, arguments).spawn().unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        said.push(line.unwrap());
+        if said.last().unwrap().contains("listening on") {
+            return (child, said);
+        }
+    }
+    panic!("it ended with {}: {said:#?}", child.wait().unwrap());
+}
+
+fn terminate(mut child: Child, signal: Signal) -> ExitStatus {
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    child.wait().unwrap()
+}
+
+/// Runs one that ends by itself; whether it ended well, and what it said.
+fn ended(dir: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = logmill(dir, arguments).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn without_a_file_it_keeps_its_data_in_data_and_ends_well_on_either_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let dir = tempfile::tempdir().unwrap();
+        let (child, said) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+        assert!(dir.path().join("data/meta.properties").exists(), "{said:#?}");
+        assert_eq!(terminate(child, signal).code(), Some(0));
+    }
+}
+
+#[test]
+fn a_clean_stop_is_marked_and_the_mark_is_gone_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join("data/.kafka_cleanshutdown");
+    for _ in 0..2 {
+        let (child, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+        assert!(!mark.exists());
+        terminate(child, Signal::TERM);
+        assert!(mark.exists());
+    }
+    let (child, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+    terminate(child, Signal::KILL);
+    assert!(!mark.exists(), "a killed broker leaves no mark");
+}
+
+#[test]
+fn a_restart_keeps_the_cluster_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = || std::fs::read(dir.path().join("data/meta.properties")).unwrap();
+    let (first, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+    let before = read();
+    terminate(first, Signal::TERM);
+    let (second, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+    assert_eq!(read(), before);
+    terminate(second, Signal::TERM);
+}
+
+#[test]
+fn a_port_that_somebody_listens_on_is_refused_and_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let listeners = format!("listeners=PLAINTEXT://{}", taken.local_addr().unwrap());
+    let (is_well, said) = ended(dir.path(), &["server", "--override", &listeners]);
+    assert!(!is_well && said.contains("cannot listen on PLAINTEXT://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn a_second_broker_keeps_out_of_the_first_ones_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+    let (is_well, said) = ended(dir.path(), &["server", "--override", ANY_PORT]);
+    assert!(!is_well && said.contains("is in use: another broker holds the lock"), "{said}");
+    terminate(first, Signal::TERM);
+}
+
+#[test]
+fn a_directory_of_apache_kafkas_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("data/__cluster_metadata-0")).unwrap();
+    let (is_well, said) = ended(dir.path(), &["server", "--override", ANY_PORT]);
+    assert!(!is_well && said.contains("was used by Apache Kafka"), "{said}");
+    let left: Vec<_> = std::fs::read_dir(dir.path().join("data/__cluster_metadata-0")).unwrap().collect();
+    assert!(left.is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_the_settings_is_said_all_at_once_and_nothing_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = ["server", "--override", "num.partitions=0", "--override", "logmill.shards=many"];
+    let (is_well, said) = ended(dir.path(), &wrong);
+    assert!(!is_well && said.contains("num.partitions") && said.contains("logmill.shards"), "{said}");
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (child, said) =
+        serving(dir.path(), &["server", "--override", ANY_PORT, "--override", "num.partition=3"]);
+    let warning = said.iter().find(|line| line.contains("WARN") && line.contains("num.partition"));
+    assert!(warning.is_some_and(|line| line.contains("num.partitions")), "{said:#?}");
+    terminate(child, Signal::TERM);
+}
