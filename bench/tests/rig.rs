@@ -8,6 +8,8 @@ use std::{
     panic,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Barrier,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,9 @@ use tempfile::TempDir;
 
 /// Set for the copy of this program that is interrupted while it holds a broker: where to make it.
 const HOLD_IN: &str = "RIG_TEST_HOLD_IN";
+
+/// Set for the copies of this program that set up the rig at once.
+const SET_UP: &str = "RIG_TEST_SET_UP";
 
 fn quick(root: &Path) -> ApacheOptions {
     ApacheOptions {
@@ -95,7 +100,6 @@ fn a_broker_that_fails_to_start_is_reported_with_the_end_of_its_log() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listeners = format!("PLAINTEXT://{},CONTROLLER://127.0.0.1:1", taken.local_addr().unwrap());
     let properties = vec![("listeners".to_owned(), listeners)];
-    let start = Instant::now();
     let Err(error) = Broker::apache(ApacheOptions { properties, ..quick(root.path()) }) else {
         panic!("started on a port that is taken");
     };
@@ -103,7 +107,6 @@ fn a_broker_that_fails_to_start_is_reported_with_the_end_of_its_log() {
     let text = error.to_string();
     assert!(text.starts_with("Apache Kafka ended at its start"), "{text}");
     assert!(text.contains("java.net.BindException"), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(30), "noticed after {:?}", start.elapsed());
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
@@ -143,6 +146,36 @@ fn a_tool_that_does_not_end_is_killed_at_its_deadline() {
     assert!(error.to_string().contains("did not end within 2s"), "{error}");
 }
 
+/// The part of the next test that runs in several processes.
+#[test]
+fn set_up_in_several_threads() {
+    if env::var_os(SET_UP).is_none() {
+        return;
+    }
+    const THREADS: usize = 4;
+    let barrier = Barrier::new(THREADS);
+    let set_up = || {
+        barrier.wait();
+        let jars = Jars::fetched().unwrap();
+        barrier.wait();
+        // Fails at once, but not before Java has been asked for it.
+        assert_eq!(Tool::new(&jars, "no.such.Tool").run().unwrap().code, 1);
+    };
+    thread::scope(|scope| (0..THREADS).for_each(|_| _ = scope.spawn(set_up)));
+}
+
+#[test]
+fn processes_that_start_beside_an_empty_target_directory_share_one_set_up() {
+    let target = tempfile::tempdir().unwrap();
+    let copy = || {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "set_up_in_several_threads", "--nocapture"]);
+        command.env(SET_UP, "").env("CARGO_TARGET_DIR", target.path()).spawn().unwrap()
+    };
+    let copies = [copy(), copy(), copy()];
+    assert!(copies.map(|mut copy| copy.wait().unwrap().success()).iter().all(|&is_well| is_well));
+}
+
 /// The part of the next two tests that runs in a process of its own.
 #[test]
 fn hold_a_broker_until_interrupted() {
@@ -150,7 +183,7 @@ fn hold_a_broker_until_interrupted() {
     let broker = Broker::apache(quick(Path::new(&root))).unwrap();
     println!("\nholding {} {}", broker.pid().unwrap(), broker.address());
     loop {
-        std::thread::park();
+        thread::park();
     }
 }
 
@@ -199,9 +232,9 @@ fn a_broker_goes_when_its_holder_is_killed_and_the_next_run_removes_its_director
 
 /// An orphan is reaped by init, or never: ended is enough.
 fn await_end(pid: u32) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
         assert!(Instant::now() < deadline, "process {pid} outlives its holder");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -134,7 +134,7 @@ fn measure() -> [Vec<Step>; 2] {
         "--topic latency --num-records 500 --producer-acks all --record-size 100",
     );
     [
-        vec![performance.deadline(Duration::from_secs(180)).mask(Mask::Rates), latency.mask(Mask::Rates)],
+        vec![performance.deadline(Duration::from_secs(1200)).mask(Mask::Rates), latency.mask(Mask::Rates)],
         vec![offsets("--topic measured --time latest"), offsets("--topic latency --time latest")],
     ]
 }

@@ -22,7 +22,7 @@ use signal_hook::{
 use super::Error;
 
 /// How long an interrupted run waits for its killed children, whose files it is about to remove.
-const DEATH_MAX: Duration = Duration::from_secs(10);
+const DEATH_MAX: Duration = Duration::from_secs(60);
 
 /// Children and directories that this process owns. Holding the lock keeps children from being reaped, so
 /// that an id in `groups` always means our child, never a stranger's process.

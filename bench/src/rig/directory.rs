@@ -2,10 +2,13 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
+
+use rustix::io::Errno;
 
 use super::{Error, cleanup, usage::ProcessStat};
 
@@ -65,7 +68,14 @@ fn owner_is_gone(name: &str) -> bool {
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
     };
     owner().is_some_and(|(pid, started): (u32, u64)| {
-        ProcessStat::read(pid).map_or(true, |stat| stat.start_ticks != started)
+        match ProcessStat::read(pid) {
+            Ok(stat) => stat.start_ticks != started,
+            // Any other failure is ours, and says nothing about the owner.
+            Err(error) => {
+                error.kind() == ErrorKind::NotFound
+                    || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+            }
+        }
     })
 }
 

@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Error,
-    jvm::flag,
+    jvm::{Log, flag},
+    prepared::prepared,
     process::{Launch, Output, Process},
 };
 
@@ -19,14 +20,17 @@ use super::{
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 /// Maven has this long; the jars are 55 MB.
-const FETCH_MAX: Duration = Duration::from_secs(600);
+const FETCH_MAX: Duration = Duration::from_secs(1200);
+
+/// Where Apache's distribution keeps its jars, and a fetch puts them.
+const LIBS: &str = "libs";
 
 /// The class path of Kafka's broker and tools.
 #[derive(Clone, Debug)]
 pub struct Jars {
     /// Sorted, as the JVM's class-data archives depend on the order.
     jars: Vec<PathBuf>,
-    /// Where the rig keeps what it derives from these jars.
+    /// Where the rig keeps what it derives from these jars, and the log4j configurations.
     cache: PathBuf,
 }
 
@@ -35,27 +39,28 @@ impl Jars {
     /// at the same time wait for the one that fetches.
     pub fn fetched() -> Result<Jars, Error> {
         let home = target_directory().join(format!("kafka-{KAFKA_VERSION}"));
-        let libs = home.join("libs");
-        if !fetch_marker(&home).exists() {
-            fs::create_dir_all(&home).map_err(Error::io(format!("creating {}", home.display())))?;
-            let lock = home.join("lock");
-            let locked = File::create(&lock).and_then(|file| file.lock().map(|()| file));
-            let _lock = locked.map_err(Error::io(format!("locking {}", lock.display())))?;
-            if !fetch_marker(&home).exists() {
-                fetch(&home, &libs)?;
-            }
-        }
-        Jars::load(&libs, home)
+        let pom = pom_text();
+        let cache = prepared(&home, &[&pom, &Log::recipe()], |directory| {
+            fetch(directory, &pom)?;
+            Log::write_all(directory)
+        })?;
+        Jars::load(&cache.join(LIBS), cache)
     }
 
     /// A directory with Kafka's jars, or one whose `libs` holds them, as in Apache's distribution.
     pub fn in_directory(kafka_dir: &Path) -> Result<Jars, Error> {
-        let libs = kafka_dir.join("libs");
+        let libs = kafka_dir.join(LIBS);
         let libs = if libs.is_dir() { libs } else { kafka_dir.to_owned() };
         let libs = fs::canonicalize(&libs).map_err(Error::io(format!("opening {}", libs.display())))?;
         let mut hasher = DefaultHasher::new();
         libs.hash(&mut hasher);
-        Jars::load(&libs, target_directory().join(format!("kafka-{:016x}", hasher.finish())))
+        Jars::kept_in(&libs, &target_directory().join(format!("kafka-{:016x}", hasher.finish())))
+    }
+
+    /// Jars of the user's; what the rig derives from them is kept in `home`.
+    fn kept_in(libs: &Path, home: &Path) -> Result<Jars, Error> {
+        let cache = prepared(home, &[&Log::recipe()], Log::write_all)?;
+        Jars::load(libs, cache)
     }
 
     fn load(libs: &Path, cache: PathBuf) -> Result<Jars, Error> {
@@ -64,7 +69,6 @@ impl Jars {
         let mut jars = listed.map_err(Error::io(format!("listing {}", libs.display())))?;
         jars.retain(|path| path.extension() == Some(OsStr::new("jar")));
         jars.sort();
-        fs::create_dir_all(&cache).map_err(Error::io(format!("creating {}", cache.display())))?;
         let jars = Jars { jars, cache };
         jars.jar("kafka-clients")?;
         jars.jar("kafka_2.13")?;
@@ -93,22 +97,14 @@ impl Jars {
     }
 }
 
-/// Written last: without it `libs` may be half of a fetch.
-fn fetch_marker(home: &Path) -> PathBuf {
-    home.join("complete")
-}
-
-fn fetch(home: &Path, libs: &Path) -> Result<(), Error> {
+fn fetch(directory: &Path, pom_text: &str) -> Result<(), Error> {
     let mvn = find_program("mvn").ok_or(Error::Missing {
         program: "mvn",
         purpose: "fetch Apache Kafka; without it, give a directory with Kafka's jars",
     })?;
-    if libs.exists() {
-        fs::remove_dir_all(libs).map_err(Error::io(format!("removing {}", libs.display())))?;
-    }
-    let pom = home.join("pom.xml");
-    fs::write(&pom, pom_text()).map_err(Error::io(format!("writing {}", pom.display())))?;
-    let log = home.join("mvn.log");
+    let pom = directory.join("pom.xml");
+    fs::write(&pom, pom_text).map_err(Error::io(format!("writing {}", pom.display())))?;
+    let log = directory.join("mvn.log");
     let output = File::create(&log).map_err(Error::io(format!("creating {}", log.display())))?;
     let launch = Launch {
         program: mvn,
@@ -117,18 +113,14 @@ fn fetch(home: &Path, libs: &Path) -> Result<(), Error> {
             "-f".into(),
             pom.into(),
             "dependency:copy-dependencies".into(),
-            flag("-DoutputDirectory=", libs),
+            flag("-DoutputDirectory=", &directory.join(LIBS)),
         ]
         .into(),
         environment: Vec::new(),
         without_io_uring: false,
     };
-    let ended = Process::spawn(&launch, Output::File(output))?.wait(Instant::now() + FETCH_MAX);
-    match ended {
-        Some(status) if status.success() => {
-            let marker = fetch_marker(home);
-            fs::write(&marker, "").map_err(Error::io(format!("writing {}", marker.display())))
-        }
+    match Process::spawn(&launch, Output::File(output))?.wait(Instant::now() + FETCH_MAX) {
+        Some(status) if status.success() => Ok(()),
         _ => Err(Error::with_log(format!("fetching Apache Kafka {KAFKA_VERSION} with Maven failed"), &log)),
     }
 }
@@ -176,13 +168,38 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Barrier, thread};
+
     use super::*;
 
     #[test]
     fn a_directory_without_kafka_is_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("kafka-clients-4.3.1-test.jar"), "").unwrap();
-        let error = Jars::in_directory(directory.path()).unwrap_err().to_string();
+        let error = Jars::kept_in(directory.path(), directory.path()).unwrap_err().to_string();
         assert_eq!(error, "no jar of kafka-clients among Kafka's 1 jars");
+    }
+
+    #[test]
+    fn threads_that_come_first_together_all_find_the_log4j_configurations_whole() {
+        const THREADS: usize = 8;
+        let libs = tempfile::tempdir().unwrap();
+        for jar in ["kafka-clients-4.3.1.jar", "kafka_2.13-4.3.1.jar"] {
+            fs::write(libs.path().join(jar), "").unwrap();
+        }
+        for _ in 0..50 {
+            let home = tempfile::tempdir().unwrap();
+            let barrier = Barrier::new(THREADS);
+            let come = || {
+                barrier.wait();
+                let jars = Jars::kept_in(libs.path(), home.path()).unwrap();
+                for log in [Log::Broker, Log::Tool] {
+                    let flag = log.flag(&jars).into_string().unwrap();
+                    let (_, path) = flag.split_once('=').unwrap();
+                    assert!(fs::read_to_string(path).unwrap().ends_with("</Configuration>\n"));
+                }
+            };
+            thread::scope(|scope| (0..THREADS).for_each(|_| _ = scope.spawn(come)));
+        }
     }
 }

@@ -140,40 +140,55 @@ fn java() -> Result<PathBuf, Error> {
     found.ok_or(Error::Missing { program: "java", purpose: "run Apache Kafka and its tools (17 or later)" })
 }
 
-/// A log4j configuration in `directory`: messages of `level` and above, to a standard stream, no clock
-/// readings for tools, so that two runs can be compared.
-pub(super) fn write_log4j(directory: &Path, log: Log) -> Result<PathBuf, Error> {
-    let (name, stream, pattern, level) = match log {
-        Log::Broker => ("log4j2-broker.xml", "SYSTEM_OUT", "[%d] %p %m (%c)%n", "INFO"),
-        Log::Tool => ("log4j2-tool.xml", "SYSTEM_ERR", "%p %m (%c)%n", "WARN"),
-    };
-    let text = format!(
-        "<Configuration status=\"ERROR\">\n  <Appenders><Console name=\"out\" target=\"{stream}\">\
-         <PatternLayout pattern=\"{pattern}\"/></Console></Appenders>\n  \
-         <Loggers><Root level=\"{level}\"><AppenderRef ref=\"out\"/></Root></Loggers>\n</Configuration>\n"
-    );
-    let path = directory.join(name);
-    let unchanged = fs::read(&path).is_ok_and(|old| old == text.as_bytes());
-    if !unchanged {
-        // Renamed into place: a tool of another process may be reading it.
-        let new = path.with_extension(format!("new-{}", process::id()));
-        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &path));
-        written.map_err(Error::io(format!("writing {}", path.display())))?;
-    }
-    Ok(path)
-}
-
-/// Whose log.
+/// Whose log, and so which log4j configuration.
+#[derive(Clone, Copy)]
 pub(super) enum Log {
     /// A broker's, into the file that takes its standard output.
     Broker,
-    /// A tool's: warnings only, to standard error.
+    /// A tool's: warnings only, to standard error, without clock readings, so that two runs can be compared.
     Tool,
 }
 
-/// The JVM's option that names a log4j configuration.
-pub(super) fn log4j_flag(path: &Path) -> OsString {
-    flag("-Dlog4j2.configurationFile=", path)
+impl Log {
+    const ALL: [Log; 2] = [Log::Broker, Log::Tool];
+
+    /// All that `write_all` writes.
+    pub(super) fn recipe() -> String {
+        Log::ALL.map(Log::text).concat()
+    }
+
+    /// Writes every configuration into a directory that nobody else knows yet.
+    pub(super) fn write_all(directory: &Path) -> Result<(), Error> {
+        Log::ALL.iter().try_for_each(|log| {
+            let path = directory.join(log.file_name());
+            fs::write(&path, log.text()).map_err(Error::io(format!("writing {}", path.display())))
+        })
+    }
+
+    /// The JVM's option that names the configuration.
+    pub(super) fn flag(self, jars: &Jars) -> OsString {
+        flag("-Dlog4j2.configurationFile=", &jars.cache().join(self.file_name()))
+    }
+
+    fn file_name(self) -> &'static str {
+        match self {
+            Log::Broker => "log4j2-broker.xml",
+            Log::Tool => "log4j2-tool.xml",
+        }
+    }
+
+    fn text(self) -> String {
+        let (stream, pattern, level) = match self {
+            Log::Broker => ("SYSTEM_OUT", "[%d] %p %m (%c)%n", "INFO"),
+            Log::Tool => ("SYSTEM_ERR", "%p %m (%c)%n", "WARN"),
+        };
+        format!(
+            "<Configuration status=\"ERROR\">\n  <Appenders><Console name=\"out\" target=\"{stream}\">\
+             <PatternLayout pattern=\"{pattern}\"/></Console></Appenders>\n  \
+             <Loggers><Root level=\"{level}\"><AppenderRef ref=\"out\"/></Root></Loggers>\n\
+             </Configuration>\n"
+        )
+    }
 }
 
 /// Arguments given as text.

@@ -7,7 +7,8 @@
 //! broker     one running broker, whichever it is          probe      does it serve, and what
 //! process    a child, waited for and killed by its id     directory  a broker's own directory
 //! cleanup    what must be gone when this process ends     confine    what a child does before exec
-//! ports      numbers that nobody else takes               error      why something failed
+//! ports      numbers that nobody else takes               prepared   a directory that is made once
+//! error      why something failed
 //! ```
 //!
 //! A run that ends by itself, by a panic or by Ctrl-C cleans up; after a SIGKILL the kernel takes the
@@ -21,6 +22,7 @@ mod error;
 mod jars;
 mod jvm;
 mod ports;
+mod prepared;
 mod probe;
 mod process;
 mod tool;

@@ -10,12 +10,13 @@ use std::{
 
 use super::{
     Error, Jars, JvmProfile,
-    jvm::{Jvm, Log, log4j_flag, os_strings, write_log4j},
+    jvm::{Jvm, Log, os_strings},
     process::{Output, Process},
 };
 
-/// How long a tool may run unless it says otherwise.
-const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
+/// How long a tool may run unless it says otherwise. Most take seconds; on a busy machine the first start of
+/// a class, which archives what it loaded, has taken a minute.
+const DEADLINE_DEFAULT: Duration = Duration::from_secs(300);
 
 /// A tool about to be run, named by its main class.
 #[derive(Clone, Debug)]
@@ -64,9 +65,9 @@ impl<'a> Tool<'a> {
 
     /// Runs it to its end. A tool that fails is no error here; one that misses its deadline is.
     pub fn run(self) -> Result<ToolOutput, Error> {
-        let log4j = write_log4j(self.jars.cache(), Log::Tool)?;
+        let flags = [Log::Tool.flag(self.jars)];
         let arguments = os_strings(&self.arguments);
-        let jvm = Jvm::new(self.jars, JvmProfile::QuickStart, [log4j_flag(&log4j)], self.class, arguments)?;
+        let jvm = Jvm::new(self.jars, JvmProfile::QuickStart, flags, self.class, arguments)?;
         let mut process = Process::spawn(&jvm.launch, Output::Pipes)?;
         let (stdin, stdout, stderr) = process.pipes();
         let (status, stdout, stderr) = thread::scope(|scope| {
