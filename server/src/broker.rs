@@ -202,7 +202,7 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
 }
 
 fn spawn_helper(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    thread::Builder::new().name("sync-helper".to_owned()).spawn(work).map(drop)
+    thread::Builder::new().name("disk-helper".to_owned()).spawn(work).map(drop)
 }
 
 /// By shard, its sockets in the order of the listeners; and what clients are told, real ports filled in.

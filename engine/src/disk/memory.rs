@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{DirEntry, Disk, File, OpenFile, OpenMode, SyncDone, SyncKind, SyncQueue};
+use super::{AlignedBuf, DirEntry, Disk, File, IoDone, IoQueue, OpenFile, OpenMode, Space, SyncKind};
 
 /// A tree of files and directories in memory. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -84,12 +84,14 @@ impl Disk for MemoryDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<OpenFile> {
         let mut tree = lock(&self.tree);
         match (tree.get(path), mode) {
-            (Some(Node::File(file)), OpenMode::Existing) => Ok(file.clone()),
+            (Some(Node::File(file)), OpenMode::Existing | OpenMode::Direct) => Ok(file.clone()),
             (Some(Node::Dir), OpenMode::Directory) => Ok(Arc::new(MemoryFile::default())),
             (Some(_), OpenMode::CreateNew) => Err(io::ErrorKind::AlreadyExists.into()),
             (Some(Node::File(_)), OpenMode::Directory) => Err(io::ErrorKind::NotADirectory.into()),
             (Some(Node::Dir), _) => Err(io::ErrorKind::IsADirectory.into()),
-            (None, OpenMode::Existing | OpenMode::Directory) => Err(io::ErrorKind::NotFound.into()),
+            (None, OpenMode::Existing | OpenMode::Direct | OpenMode::Directory) => {
+                Err(io::ErrorKind::NotFound.into())
+            }
             (Some(Node::File(_)), OpenMode::Replace) | (None, OpenMode::CreateNew | OpenMode::Replace) => {
                 let is_in_dir = path.parent().is_some_and(|dir| matches!(tree.get(dir), Some(Node::Dir)));
                 if !is_in_dir {
@@ -119,7 +121,13 @@ impl Disk for MemoryDisk {
         let below = tree.iter().filter(|(path, _)| path.parent() == Some(dir));
         Ok(below
             .filter_map(|(path, node)| Some((path.file_name()?.to_str()?, node)))
-            .map(|(name, node)| DirEntry { name: name.to_owned(), is_dir: matches!(node, Node::Dir) })
+            .map(|(name, node)| {
+                let len = match node {
+                    Node::Dir => 0,
+                    Node::File(file) => lock(&file.0).len() as u64,
+                };
+                DirEntry { name: name.to_owned(), is_dir: matches!(node, Node::Dir), len }
+            })
             .collect())
     }
 
@@ -183,7 +191,11 @@ impl Disk for MemoryDisk {
         self.open(path, OpenMode::Replace)
     }
 
-    fn sync_queue(&self) -> io::Result<Box<dyn SyncQueue>> {
+    fn space(&self, _dir: &Path) -> io::Result<Space> {
+        Ok(Space { total: 1 << 40, free: 1 << 40 })
+    }
+
+    fn io_queue(&self) -> io::Result<Box<dyn IoQueue>> {
         let queue = MemoryQueue::default();
         lock(&self.queues).push(queue.clone());
         Ok(Box::new(queue))
@@ -222,8 +234,23 @@ impl File for MemoryFile {
         Ok(())
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let mut content = lock(&self.0);
+        let len = content.len().max(len as usize);
+        content.resize(len, 0);
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn drop_cached(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_direct(&self) -> bool {
+        false
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -237,8 +264,8 @@ pub struct MemoryQueue(Arc<Mutex<Syncs>>);
 
 #[derive(Debug, Default)]
 struct Syncs {
-    in_flight: Vec<u64>,
-    done: Vec<SyncDone>,
+    in_flight: Vec<(u64, Option<AlignedBuf>)>,
+    done: Vec<IoDone>,
 }
 
 impl MemoryQueue {
@@ -250,18 +277,25 @@ impl MemoryQueue {
     /// Finishes one sync, in any order the owner likes: `index` below [`MemoryQueue::in_flight`].
     pub fn finish(&self, index: usize, result: io::Result<()>) {
         let mut syncs = lock(&self.0);
-        let token = syncs.in_flight.remove(index);
-        syncs.done.push(SyncDone { token, result });
+        let (token, buf) = syncs.in_flight.remove(index);
+        syncs.done.push(IoDone { token, result, buf });
     }
 }
 
-impl SyncQueue for MemoryQueue {
-    fn submit(&mut self, _file: &OpenFile, _kind: SyncKind, token: u64) -> io::Result<()> {
-        lock(&self.0).in_flight.push(token);
+impl IoQueue for MemoryQueue {
+    fn sync(&mut self, _file: &OpenFile, _kind: SyncKind, token: u64) -> io::Result<()> {
+        lock(&self.0).in_flight.push((token, None));
         Ok(())
     }
 
-    fn reap(&mut self, done: &mut Vec<SyncDone>) {
+    fn write(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()> {
+        super::assert_whole_blocks(&buf, position);
+        file.write_all_at([buf.as_slice(), &[]], position)?;
+        lock(&self.0).in_flight.push((token, Some(buf)));
+        Ok(())
+    }
+
+    fn reap(&mut self, done: &mut Vec<IoDone>) {
         done.append(&mut lock(&self.0).done);
     }
 

@@ -3,36 +3,38 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
+use rustix::io::Errno;
 
 use super::helper::{HelperQueue, SpawnHelper};
 use super::uring::UringQueue;
-use super::{DirEntry, Disk, File, OpenFile, OpenMode, SyncQueue};
+use super::{DIRECT_ALIGN, DirEntry, Disk, File, IoQueue, OpenFile, OpenMode, Space};
 
 /// The kernel's file systems.
 #[derive(Debug)]
 pub struct OsDisk {
-    syncs: Syncs,
+    queues: Queues,
 }
 
 #[derive(Debug)]
-enum Syncs {
+enum Queues {
     Uring,
     Helper(SpawnHelper),
 }
 
 impl OsDisk {
-    /// Syncs go through an io_uring of each shard's own. Ask [`super::uring::is_granted`] first.
+    /// Queues are an io_uring of each shard's own. Ask [`super::uring::is_granted`] first.
     pub fn with_uring() -> OsDisk {
-        OsDisk { syncs: Syncs::Uring }
+        OsDisk { queues: Queues::Uring }
     }
 
-    /// Syncs are done by a helper thread of each shard, which the caller spawns.
+    /// Queues are helper threads of each shard's own, which the caller spawns.
     pub fn with_helper(spawn: SpawnHelper) -> OsDisk {
-        OsDisk { syncs: Syncs::Helper(spawn) }
+        OsDisk { queues: Queues::Helper(spawn) }
     }
 }
 
@@ -41,12 +43,13 @@ impl Disk for OsDisk {
         let mut options = fs::OpenOptions::new();
         options.read(true);
         match mode {
+            OpenMode::Direct => return open_direct(path),
             OpenMode::Existing => options.write(true),
             OpenMode::CreateNew => options.write(true).create_new(true),
             OpenMode::Replace => options.write(true).create(true).truncate(true),
             OpenMode::Directory => &mut options,
         };
-        Ok(Arc::new(OsFile(options.open(path)?)))
+        Ok(Arc::new(OsFile { file: options.open(path)?, writes: Writes::Cached }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -58,9 +61,10 @@ impl Disk for OsDisk {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             // A name that is not text is nobody's of ours; Apache Kafka would not open it either.
-            if let Ok(name) = entry.file_name().into_string() {
-                entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
-            }
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let metadata = entry.metadata()?;
+            let is_dir = metadata.is_dir();
+            entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
         }
         entries.sort();
         Ok(entries)
@@ -90,29 +94,66 @@ impl Disk for OsDisk {
         let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         // A POSIX record lock, which is what Java's FileChannel.tryLock takes.
         rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Arc::new(OsFile(file)))
+        Ok(Arc::new(OsFile { file, writes: Writes::Cached }))
     }
 
-    fn sync_queue(&self) -> io::Result<Box<dyn SyncQueue>> {
-        match &self.syncs {
-            Syncs::Uring => Ok(Box::new(UringQueue::new()?)),
-            Syncs::Helper(spawn) => Ok(Box::new(HelperQueue::new(*spawn)?)),
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
+    }
+
+    fn io_queue(&self) -> io::Result<Box<dyn IoQueue>> {
+        match &self.queues {
+            Queues::Uring => Ok(Box::new(UringQueue::new()?)),
+            Queues::Helper(spawn) => Ok(Box::new(HelperQueue::new(*spawn)?)),
         }
     }
 }
 
+/// Past the page cache where the file system does that.
+fn open_direct(path: &Path) -> io::Result<OpenFile> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true);
+    let flags = (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed();
+    let (file, writes) = match options.clone().custom_flags(flags).open(path) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+            (options.open(path)?, Writes::Synced)
+        }
+        opened => (opened?, Writes::Direct),
+    };
+    Ok(Arc::new(OsFile { file, writes }))
+}
+
+/// Bytes written at once where blocks can be had only by writing them.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
 #[derive(Debug)]
-struct OsFile(fs::File);
+struct OsFile {
+    file: fs::File,
+    writes: Writes,
+}
+
+/// What a write is when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// In the page cache.
+    Cached,
+    /// On the device.
+    Direct,
+    /// On the device, by a sync behind it: direct I/O was asked for and refused.
+    Synced,
+}
 
 impl File for OsFile {
     fn write_all_at(&self, parts: [&[u8]; 2], mut position: u64) -> io::Result<()> {
         let [mut first, mut second] = parts;
         while !(first.is_empty() && second.is_empty()) {
             let slices = [io::IoSlice::new(first), io::IoSlice::new(second)];
-            let written = match rustix::io::pwritev(&self.0, &slices, position) {
+            let written = match rustix::io::pwritev(&self.file, &slices, position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
-                Err(rustix::io::Errno::INTR) => continue,
+                Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
             };
             position += written as u64;
@@ -120,35 +161,65 @@ impl File for OsFile {
             first = &first[of_first..];
             second = &second[written - of_first..];
         }
-        Ok(())
+        if self.writes == Writes::Synced { self.sync() } else { Ok(()) }
     }
 
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buf.len() {
-            match rustix::io::pread(&self.0, &mut buf[done..], position + done as u64) {
+            match rustix::io::pread(&self.file, &mut buf[done..], position + done as u64) {
                 Ok(0) => break,
                 Ok(read) => done += read,
-                Err(rustix::io::Errno::INTR) => (),
+                Err(Errno::INTR) => (),
                 Err(errno) => return Err(errno.into()),
+            }
+            // The end of the file lies inside of a block, and direct I/O cannot be asked to go on there.
+            if self.is_direct() && !done.is_multiple_of(DIRECT_ALIGN) {
+                break;
             }
         }
         Ok(done)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        loop {
+            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+                Err(Errno::INTR) => (),
+                Err(Errno::OPNOTSUPP) => break,
+                allocated => return Ok(allocated?),
+            }
+        }
+        let mut position = self.len()?;
+        while position < len {
+            let part = &ZEROS[..ZEROS.len().min((len - position) as usize)];
+            self.write_all_at([part, &[]], position)?;
+            position += part.len() as u64;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        // Its length is part of what a data sync makes durable; times of access are nobody's concern.
+        self.file.sync_data()
+    }
+
+    fn drop_cached(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?)
+    }
+
+    fn is_direct(&self) -> bool {
+        self.writes == Writes::Direct
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.file.as_fd())
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::wave::{Ticket, Waves};
-use crate::disk::{Disk, SyncDone, SyncQueue};
+use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
 use crate::log::{LogEnd, TimedOffset};
 use crate::partition::{
@@ -53,11 +53,11 @@ pub struct Progress {
 /// The partitions of one thread. Nothing here waits.
 pub struct Shard {
     disk: Arc<dyn Disk>,
-    queue: Box<dyn SyncQueue>,
+    queue: Box<dyn IoQueue>,
     dirs: Vec<LogDir>,
     partitions: HashMap<PartitionId, Slot>,
     progress: Progress,
-    reaped: Vec<SyncDone>,
+    reaped: Vec<IoDone>,
 }
 
 struct LogDir {
@@ -76,7 +76,7 @@ impl Shard {
     pub fn new(disk: Arc<dyn Disk>, config: ShardConfig) -> io::Result<Shard> {
         let dirs = config.log_dirs.into_iter();
         Ok(Shard {
-            queue: disk.sync_queue()?,
+            queue: disk.io_queue()?,
             disk,
             dirs: dirs.map(|path| LogDir { path, waves: Waves::new(), is_offline: false }).collect(),
             partitions: HashMap::new(),
@@ -156,7 +156,7 @@ impl Shard {
             let queue = &mut self.queue;
             slot.partition.take_unsynced(|file, kind| {
                 if result.is_ok() {
-                    result = queue.submit(&file, kind, dir as u64);
+                    result = queue.sync(&file, kind, dir as u64);
                     syncs += 1;
                 }
             });
@@ -172,7 +172,7 @@ impl Shard {
     pub fn reap(&mut self) {
         let mut reaped = std::mem::take(&mut self.reaped);
         self.queue.reap(&mut reaped);
-        for SyncDone { token, result } in reaped.drain(..) {
+        for IoDone { token, result, .. } in reaped.drain(..) {
             let dir = token as usize;
             match result {
                 _ if self.dirs[dir].is_offline => (),
@@ -249,7 +249,7 @@ impl Shard {
     }
 
     /// The queue whose completions say when to call [`Shard::reap`].
-    pub fn sync_queue(&self) -> &dyn SyncQueue {
+    pub fn io_queue(&self) -> &dyn IoQueue {
         &*self.queue
     }
 

@@ -162,7 +162,7 @@ mod tests {
     use std::sync::Mutex;
 
     use logmill_engine::disk::memory::MemoryDisk;
-    use logmill_engine::disk::{DirEntry, SyncQueue};
+    use logmill_engine::disk::{DirEntry, IoQueue, Space};
 
     use super::*;
 
@@ -211,8 +211,12 @@ mod tests {
             self.disk.lock(path)
         }
 
-        fn sync_queue(&self) -> io::Result<Box<dyn SyncQueue>> {
-            self.disk.sync_queue()
+        fn space(&self, dir: &Path) -> io::Result<Space> {
+            self.disk.space(dir)
+        }
+
+        fn io_queue(&self) -> io::Result<Box<dyn IoQueue>> {
+            self.disk.io_queue()
         }
     }
 

@@ -92,7 +92,7 @@ impl LocalShard {
         for partition in &parts.partitions {
             open(&mut engine, &mut groups, partition, now_ms)?;
         }
-        let completions = host.runtime.completions(engine.sync_queue().completion_fd()).map_err(io)?;
+        let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
         let shard = Rc::new(LocalShard {
             index: parts.index,
             broker,

@@ -156,6 +156,15 @@ mod tests {
         fn set_len(&self, _: u64) -> io::Result<()> {
             panic!("encoding cut a file")
         }
+        fn allocate(&self, _: u64) -> io::Result<()> {
+            panic!("encoding extended a file")
+        }
+        fn drop_cached(&self) -> io::Result<()> {
+            panic!("encoding dropped a file's pages")
+        }
+        fn is_direct(&self) -> bool {
+            panic!("encoding asked how a file is read")
+        }
         fn sync(&self) -> io::Result<()> {
             panic!("encoding synced a file")
         }
