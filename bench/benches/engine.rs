@@ -3,21 +3,32 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logmill_engine::disk::os::OsDisk;
 use logmill_engine::disk::{Disk, uring};
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
-use logmill_engine::format::{Batch, BatchLimits, Uuid};
+use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
 use logmill_engine::log::LogLimits;
-use logmill_engine::partition::{Ack, PartitionConfig, PartitionId, TimestampRule, directory};
+use logmill_engine::partition::{Ack, PartitionConfig, PartitionId, directory};
 use logmill_engine::shard::{OpenPartition, Shard, ShardConfig};
 
 const BATCH_BYTES: usize = 16 * 1024;
 /// Appends to one set of files before they are begun anew, so that a run does not fill the disk.
 const APPENDS: usize = 1_000;
 const NOW_MS: i64 = 1_700_000_000_000;
+/// What a topic with default settings asks of a batch.
+const RULES: BatchRules = BatchRules {
+    size_max: 1 << 20,
+    needs_keys: false,
+    timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: 3_600_000 },
+    compression: None,
+};
+/// Bytes of one turn of a ratio, and turns.
+const RATIO_BYTES: usize = 16 << 20;
+const RATIO_TURNS: usize = 101;
 
 /// A valid batch of one record of zeros.
 fn batch(size: usize) -> Bytes {
@@ -55,9 +66,8 @@ fn id(index: i32) -> PartitionId {
 fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
     directory::create(disk, dir, "bench", id(index)).expect("a partition is made");
     let config = PartitionConfig {
-        batch_bytes_max: 1 << 20,
+        batch: RULES,
         log: LogLimits { segment_bytes: 1 << 30, index_interval_bytes: 4_096 },
-        timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
         leader_epoch: 0,
         ack,
     };
@@ -66,20 +76,52 @@ fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
     shard.open(&partition, NOW_MS).expect("a partition opens");
 }
 
+/// Beside each other: what a batch of these sizes costs, and what its checksum alone costs.
 fn check_and_stamp(c: &mut Criterion) {
     let mut group = c.benchmark_group("batch");
     for size in [1_024, BATCH_BYTES, 1 << 20] {
         let bytes = batch(size);
         group.throughput(Throughput::Bytes(size as u64));
+        group.bench_with_input(BenchmarkId::new("checksum alone", size), &bytes, |b, bytes| {
+            b.iter(|| black_box(crc32c::crc32c(&bytes[CRC_FROM..])));
+        });
         group.bench_with_input(BenchmarkId::new("check and stamp", size), &bytes, |b, bytes| {
-            b.iter(|| {
-                let limits = BatchLimits { size_max: 1 << 20 };
-                let batch = Batch::from_producer(bytes.clone(), limits).expect("the batch is valid");
-                black_box(batch.stamped(7, 0));
-            });
+            b.iter(|| check_once(bytes));
         });
     }
     group.finish();
+    for size in [1_024, BATCH_BYTES, 1 << 20] {
+        print_ratio(&batch(size));
+    }
+}
+
+fn check_once(bytes: &Bytes) {
+    let batch = Batch::from_producer(bytes.clone(), &RULES, NOW_MS).expect("the batch is valid");
+    black_box(batch.stamped(7, 0));
+}
+
+/// The two in turns, so that a machine that slows down slows both: the ratio of their medians.
+fn print_ratio(bytes: &Bytes) {
+    let calls = (RATIO_BYTES / bytes.len()) as u32;
+    let time = |work: &dyn Fn()| {
+        let begin = Instant::now();
+        (0..calls).for_each(|_| work());
+        begin.elapsed() / calls
+    };
+    let (mut crc, mut check) = (Vec::new(), Vec::new());
+    for _ in 0..RATIO_TURNS {
+        crc.push(time(&|| {
+            black_box(crc32c::crc32c(&black_box(bytes)[CRC_FROM..]));
+        }));
+        check.push(time(&|| check_once(bytes)));
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let (crc, check) = (median(&mut crc), median(&mut check));
+    let ratio = check.as_secs_f64() / crc.as_secs_f64();
+    println!("batch of {} bytes: checksum {crc:?}, check and stamp {check:?}, ratio {ratio:.3}", bytes.len());
 }
 
 fn append(c: &mut Criterion) {

@@ -49,6 +49,15 @@ pub enum Refusal {
     },
     /// A timestamp outside of what the topic takes.
     Timestamp(String),
+    /// Records that break a rule of the topic.
+    Records {
+        /// Whether one of them is of a time that the topic does not take.
+        is_out_of_time: bool,
+        /// What is wrong with the batch.
+        message: String,
+        /// What is wrong with each record, the first ones at least.
+        errors: Vec<RecordError>,
+    },
     /// A codec that does not exist.
     UnknownCodec(u8),
     /// A transactional batch outside of a transaction.
@@ -71,6 +80,15 @@ pub enum Refusal {
         /// The epoch that came.
         found: i16,
     },
+}
+
+/// What is wrong with one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// Which one of its batch, from 0.
+    pub index: i32,
+    /// The rule that it breaks.
+    pub message: String,
 }
 
 impl Error {
@@ -104,7 +122,10 @@ impl fmt::Display for Error {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Damaged(what) | Refusal::Invalid(what) | Refusal::Timestamp(what) => f.write_str(what),
+            Refusal::Damaged(what)
+            | Refusal::Invalid(what)
+            | Refusal::Timestamp(what)
+            | Refusal::Records { message: what, .. } => f.write_str(what),
             Refusal::TooLarge { size, max } => {
                 write!(
                     f,

@@ -10,4 +10,4 @@ pub mod log;
 pub mod partition;
 pub mod shard;
 
-pub use error::{Error, Refusal};
+pub use error::{Error, RecordError, Refusal};

@@ -1,196 +1,14 @@
-//! `Batch`: a record batch of version 2, checked before anything else looks at it, stamped without a copy.
-//!
-//! ```text
-//!  0        8        12       16 17       21     23       27             35
-//! +--------+--------+--------+--+--------+------+--------+--------------+
-//! | base   | length | leader |m | crc32c | attr | last   | base         |
-//! | offset | of rest| epoch  |=2|        |      | offset | timestamp    |
-//! |        |        |        |  |        |      | delta  |              |
-//! +--------+--------+--------+--+--------+------+--------+--------------+
-//! 35             43             51      53       57       61
-//! +--------------+--------------+-------+--------+--------+---------...
-//! | max          | producer id  | prod. | base   | record | records,
-//! | timestamp    |              | epoch | seq.   | count  | as one block
-//! +--------------+--------------+-------+--------+--------+---------...
-//! ```
-//!
-//! All integers are big-endian. `length` counts from byte 12 on; the checksum covers byte 21 to the end, so
-//! base offset and leader epoch are the broker's to set without computing it anew.
+//! `Batch`: a producer's record batch, checked before anything else looks at it, stamped without a copy.
 
 use bytes::Bytes;
-use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::codec::{Compression, compress};
+use super::header::{BatchHeader, CODEC_MASK, LOG_APPEND_TIME, length_of};
+pub use super::header::{CRC_FROM, HEADER_LEN, LENGTH_END, sequence_after};
 use crate::error::Refusal;
 
-/// Bytes in front of the records.
-pub const HEADER_LEN: usize = 61;
-/// Bytes in front of what `length` counts.
-pub const LENGTH_END: usize = 12;
-/// The first byte that the checksum covers.
-pub const CRC_FROM: usize = 21;
 /// Apache Kafka's smallest record of any version; a shorter one cannot be read past.
 const LENGTH_MIN: usize = 14;
-
-const CODEC_MASK: i16 = 0b111;
-const CODEC_MAX: i16 = 4;
-const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
-
-/// The first 61 bytes of a batch.
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub struct BatchHeader {
-    base_offset: I64,
-    length: I32,
-    leader_epoch: I32,
-    magic: i8,
-    crc: U32,
-    attributes: I16,
-    last_offset_delta: I32,
-    base_timestamp: I64,
-    max_timestamp: I64,
-    producer_id: I64,
-    producer_epoch: I16,
-    base_sequence: I32,
-    record_count: I32,
-}
-
-const _: () = assert!(size_of::<BatchHeader>() == HEADER_LEN);
-
-impl BatchHeader {
-    /// Views the beginning of `bytes`; `None` when they are too few.
-    pub fn view(bytes: &[u8]) -> Option<&BatchHeader> {
-        BatchHeader::ref_from_prefix(bytes).ok().map(|(header, _)| header)
-    }
-
-    /// Offset of the first record.
-    pub fn base_offset(&self) -> i64 {
-        self.base_offset.get()
-    }
-
-    /// Whether its offsets are numbers that offsets can be. Neither they nor the checksum say so by
-    /// themselves.
-    pub(crate) fn has_possible_offsets(&self) -> bool {
-        let last = self.base_offset.get().checked_add(self.last_offset_delta.get().into());
-        self.base_offset.get() >= 0
-            && last.is_some_and(|last| (self.base_offset.get()..i64::MAX).contains(&last))
-    }
-
-    /// Offset of the last record.
-    pub fn last_offset(&self) -> i64 {
-        self.base_offset.get() + i64::from(self.last_offset_delta.get())
-    }
-
-    /// Bytes of the whole batch; `None` when the header's length cannot be one.
-    pub fn size(&self) -> Option<usize> {
-        let rest = usize::try_from(self.length.get()).ok()?;
-        (rest >= HEADER_LEN - LENGTH_END).then_some(LENGTH_END + rest)
-    }
-
-    /// Version of the format.
-    pub fn magic(&self) -> i8 {
-        self.magic
-    }
-
-    /// Checksum as written.
-    pub fn crc(&self) -> u32 {
-        self.crc.get()
-    }
-
-    /// Largest timestamp of its records, in milliseconds.
-    pub fn max_timestamp(&self) -> i64 {
-        self.max_timestamp.get()
-    }
-
-    /// Timestamp that the records' deltas are counted from.
-    pub fn base_timestamp(&self) -> i64 {
-        self.base_timestamp.get()
-    }
-
-    /// Whether the timestamps are the broker's.
-    pub fn is_log_append_time(&self) -> bool {
-        self.attributes.get() & LOG_APPEND_TIME != 0
-    }
-
-    /// Whether the records are one compressed block.
-    pub fn is_compressed(&self) -> bool {
-        self.attributes.get() & CODEC_MASK != 0
-    }
-
-    /// Whether it belongs to a transaction.
-    pub fn is_transactional(&self) -> bool {
-        self.attributes.get() & TRANSACTIONAL != 0
-    }
-
-    /// Whether its record is the end of a transaction.
-    pub fn is_control(&self) -> bool {
-        self.attributes.get() & CONTROL != 0
-    }
-
-    /// How many records it says to hold.
-    pub fn record_count(&self) -> i32 {
-        self.record_count.get()
-    }
-
-    /// Writes the header of a batch of nobody's in front of its records. Offset and leader epoch are stamped
-    /// when it is appended.
-    pub(super) fn write(out: &mut [u8], records: &[u8], count: i32, base_timestamp: i64, max_timestamp: i64) {
-        let mut header = BatchHeader {
-            base_offset: 0.into(),
-            length: ((HEADER_LEN - LENGTH_END + records.len()) as i32).into(),
-            leader_epoch: (-1).into(),
-            magic: 2,
-            crc: 0.into(),
-            attributes: 0.into(),
-            last_offset_delta: (count - 1).into(),
-            base_timestamp: base_timestamp.into(),
-            max_timestamp: max_timestamp.into(),
-            producer_id: (-1).into(),
-            producer_epoch: (-1).into(),
-            // Without a producer it means nothing, and Apache Kafka's coordinators leave it at 0.
-            base_sequence: 0.into(),
-            record_count: count.into(),
-        };
-        header.seal(records);
-        out.copy_from_slice(header.as_bytes());
-    }
-
-    /// Computes the checksum over header and records.
-    fn seal(&mut self, records: &[u8]) {
-        let crc = crc32c::crc32c(&self.as_bytes()[CRC_FROM..]);
-        self.crc.set(crc32c::crc32c_append(crc, records));
-    }
-
-    /// Who wrote it, `None` without idempotence.
-    pub fn producer(&self) -> Option<ProducerSequence> {
-        (self.producer_id.get() >= 0).then(|| ProducerSequence {
-            id: self.producer_id.get(),
-            epoch: self.producer_epoch.get(),
-            first: self.base_sequence.get(),
-            last: sequence_after(self.base_sequence.get(), self.last_offset_delta.get()),
-        })
-    }
-}
-
-/// The sequence numbers that an idempotent producer gave a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProducerSequence {
-    /// The producer's id.
-    pub id: i64,
-    /// Its epoch.
-    pub epoch: i16,
-    /// Sequence of the first record.
-    pub first: i32,
-    /// Sequence of the last record.
-    pub last: i32,
-}
-
-/// `by` steps after `sequence`; past `i32::MAX` sequences begin at 0 again.
-pub fn sequence_after(sequence: i32, by: i32) -> i32 {
-    ((i64::from(sequence) + i64::from(by)) & i64::from(i32::MAX)) as i32
-}
 
 /// One whole batch from a producer, found valid. The records stay where the network put them.
 #[derive(Debug, Clone)]
@@ -199,18 +17,18 @@ pub struct Batch {
     bytes: Bytes,
 }
 
-/// What a topic demands of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchLimits {
-    /// Largest batch in bytes.
-    pub size_max: usize,
-}
-
 impl Batch {
-    /// Takes the bytes that a producer sent for one partition, which must be exactly one batch.
+    /// Takes what a coordinator of this broker built: a batch of records or the end of a transaction.
+    pub fn from_coordinator(bytes: Bytes, size_max: usize) -> Result<Batch, Refusal> {
+        let batch = Batch::whole(bytes, size_max)?;
+        batch.header.check_counts()?;
+        Ok(batch)
+    }
+
+    /// Takes bytes that must be exactly one batch, undamaged.
     ///
     /// The order of the checks is Apache Kafka's, so that a batch with several faults gets the same answer.
-    pub fn from_producer(bytes: Bytes, limits: BatchLimits) -> Result<Batch, Refusal> {
+    pub(super) fn whole(bytes: Bytes, size_max: usize) -> Result<Batch, Refusal> {
         let size = first_batch_size(&bytes)?;
         let header = *BatchHeader::view(&bytes).filter(|header| header.magic == 2).ok_or_else(|| {
             invalid("Produce requests are only allowed to contain record batches with magic version 2")
@@ -229,8 +47,8 @@ impl Batch {
                 header.base_offset.get()
             )));
         }
-        if size > limits.size_max {
-            return Err(Refusal::TooLarge { size, max: limits.size_max });
+        if size > size_max {
+            return Err(Refusal::TooLarge { size, max: size_max });
         }
         let computed = crc32c::crc32c(&bytes[CRC_FROM..]);
         if computed != header.crc.get() {
@@ -239,7 +57,7 @@ impl Batch {
                 header.crc.get()
             )));
         }
-        header.check_rules()?;
+        header.codec().map_err(Refusal::UnknownCodec)?;
         Ok(Batch { header, bytes })
     }
 
@@ -258,11 +76,35 @@ impl Batch {
         i64::from(self.header.record_count.get())
     }
 
-    /// Gives every record the broker's time. The only stamp that costs a new checksum.
-    pub fn stamp_append_time(&mut self, now_ms: i64) {
+    /// The bytes behind the header.
+    pub(super) fn records(&self) -> &[u8] {
+        &self.bytes[HEADER_LEN..]
+    }
+
+    /// Gives every record the broker's time, which costs a new checksum.
+    pub(super) fn stamp_append_time(&mut self, now_ms: i64) {
         self.header.attributes.set(self.header.attributes.get() | LOG_APPEND_TIME);
         self.header.max_timestamp.set(now_ms);
         self.header.seal(&self.bytes[HEADER_LEN..]);
+    }
+
+    /// Says which of its records' times is the largest; costs a new checksum where it said another one.
+    pub(super) fn correct_max_timestamp(&mut self, max_timestamp: i64) {
+        if self.header.max_timestamp.get() != max_timestamp {
+            self.header.max_timestamp.set(max_timestamp);
+            self.header.seal(&self.bytes[HEADER_LEN..]);
+        }
+    }
+
+    /// Takes the same records compressed in another way.
+    pub(super) fn recompress(&mut self, compression: Compression, uncompressed: &[u8]) {
+        let mut bytes = vec![0; HEADER_LEN];
+        compress(compression, uncompressed, &mut bytes);
+        let attributes = self.header.attributes.get() & !CODEC_MASK | i16::from(compression.codec().id());
+        self.header.attributes.set(attributes);
+        self.header.length.set(length_of(&bytes[HEADER_LEN..]));
+        self.header.seal(&bytes[HEADER_LEN..]);
+        self.bytes = bytes.into();
     }
 
     /// The batch as it is written: its header at `base_offset` and `leader_epoch`, and its records.
@@ -271,48 +113,6 @@ impl Batch {
         header.base_offset.set(base_offset);
         header.leader_epoch.set(leader_epoch);
         (header, &self.bytes[HEADER_LEN..])
-    }
-}
-
-impl BatchHeader {
-    /// What a whole and undamaged batch of a client may still get wrong.
-    fn check_rules(&self) -> Result<(), Refusal> {
-        let count = self.record_count.get();
-        let delta = self.last_offset_delta.get();
-        if delta < 0 {
-            return Err(invalid(&format!("Batch has an invalid offset range: [0, {delta}]")));
-        }
-        if count <= 0 {
-            return Err(invalid(&format!("Invalid reported count for record batch: {count}")));
-        }
-        if i64::from(delta) + 1 != i64::from(count) {
-            return Err(invalid(&format!(
-                "Inconsistent batch offset range [0, {delta}] and count of records {count}"
-            )));
-        }
-        let attributes = self.attributes.get();
-        if attributes & CONTROL != 0 {
-            return Err(invalid("Clients are not allowed to write control records"));
-        }
-        if attributes & CODEC_MASK > CODEC_MAX {
-            return Err(Refusal::UnknownCodec((attributes & CODEC_MASK) as u8));
-        }
-        if self.is_log_append_time() {
-            return Err(Refusal::Timestamp(
-                "Invalid timestamp type in message: a producer must not set LogAppendTime".to_owned(),
-            ));
-        }
-        if self.producer_id.get() >= 0 && self.base_sequence.get() < 0 {
-            return Err(invalid(&format!(
-                "Invalid sequence number {} in record batch with producerId {}",
-                self.base_sequence.get(),
-                self.producer_id.get()
-            )));
-        }
-        if attributes & TRANSACTIONAL != 0 {
-            return Err(Refusal::NotInTransaction);
-        }
-        Ok(())
     }
 }
 
@@ -332,15 +132,19 @@ fn first_batch_size(bytes: &[u8]) -> Result<usize, Refusal> {
     Ok(LENGTH_END + rest)
 }
 
-fn invalid(what: &str) -> Refusal {
+pub(super) fn invalid(what: &str) -> Refusal {
     Refusal::Invalid(what.to_owned())
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
+    use zerocopy::IntoBytes;
 
-    const LIMITS: BatchLimits = BatchLimits { size_max: 1 << 20 };
+    use super::*;
+    use crate::format::header::{CONTROL, TRANSACTIONAL};
+    use crate::format::{BatchRules, Codec, ProducerSequence};
+
+    use crate::format::rules::tests::RULES;
 
     /// A valid batch of `count` records of which only the header matters, with `payload` for records.
     pub(crate) fn sample(count: i32, payload: &[u8]) -> Vec<u8> {
@@ -372,6 +176,10 @@ pub(crate) mod tests {
     }
 
     impl BatchHeader {
+        pub(crate) fn set_codec(&mut self, codec: Codec) {
+            self.attributes.set(codec.id().into());
+        }
+
         pub(crate) fn set_times(&mut self, base: i64, max: i64) {
             self.base_timestamp.set(base);
             self.max_timestamp.set(max);
@@ -384,7 +192,7 @@ pub(crate) mod tests {
     }
 
     fn check(bytes: Vec<u8>, expected: Result<(), fn(&Refusal) -> bool>) {
-        match (Batch::from_producer(bytes.into(), LIMITS), expected) {
+        match (Batch::from_producer(bytes.into(), &RULES, 0), expected) {
             (Ok(_), Ok(())) => (),
             (Err(refusal), Err(is_expected)) => assert!(is_expected(&refusal), "{refusal:?}"),
             (got, _) => panic!("{got:?}"),
@@ -410,7 +218,7 @@ pub(crate) mod tests {
     fn a_batch_cut_anywhere_is_refused() {
         let whole = sample(2, b"some records");
         for len in 0..whole.len() {
-            assert!(Batch::from_producer(whole[..len].to_vec().into(), LIMITS).is_err(), "cut at {len}");
+            assert!(Batch::from_producer(whole[..len].to_vec().into(), &RULES, 0).is_err(), "cut at {len}");
         }
     }
 
@@ -454,20 +262,21 @@ pub(crate) mod tests {
         for length in [i32::MIN, -1, 0, 13, 14, 48, 49, i32::MAX] {
             let mut bytes = sample(1, b"x");
             bytes[8..12].copy_from_slice(&length.to_be_bytes());
-            assert!(Batch::from_producer(bytes.into(), LIMITS).is_err(), "length {length}");
+            assert!(Batch::from_producer(bytes.into(), &RULES, 0).is_err(), "length {length}");
         }
     }
 
     #[test]
     fn an_oversized_batch_names_both_sizes() {
         let bytes = sample(1, &[0; 100]);
-        let refusal = Batch::from_producer(bytes.into(), BatchLimits { size_max: 160 }).unwrap_err();
+        let refusal =
+            Batch::from_producer(bytes.into(), &BatchRules { size_max: 160, ..RULES }, 0).unwrap_err();
         assert_eq!(refusal, Refusal::TooLarge { size: 161, max: 160 });
     }
 
     #[test]
     fn stamping_offset_and_epoch_keeps_the_checksum_valid() {
-        let batch = Batch::from_producer(sample(2, b"xyz").into(), LIMITS).unwrap();
+        let batch = Batch::from_producer(sample(2, b"xyz").into(), &RULES, 0).unwrap();
         let (header, records) = batch.stamped(77, 5);
         let written = [header.as_bytes(), records].concat();
         let read = BatchHeader::view(&written).unwrap();
@@ -477,19 +286,12 @@ pub(crate) mod tests {
 
     #[test]
     fn stamping_the_append_time_computes_the_checksum_anew() {
-        let mut batch = Batch::from_producer(sample(2, b"xyz").into(), LIMITS).unwrap();
+        let mut batch = Batch::from_producer(sample(2, b"xyz").into(), &RULES, 0).unwrap();
         batch.stamp_append_time(123_456);
         let (header, records) = batch.stamped(0, 0);
         let written = [header.as_bytes(), records].concat();
         let read = BatchHeader::view(&written).unwrap();
         assert_eq!((read.max_timestamp(), read.is_log_append_time()), (123_456, true));
         assert_eq!(crc32c::crc32c(&written[CRC_FROM..]), read.crc());
-    }
-
-    #[test]
-    fn sequences_wrap_to_zero() {
-        assert_eq!(sequence_after(i32::MAX, 1), 0);
-        assert_eq!(sequence_after(i32::MAX - 1, 3), 1);
-        assert_eq!(sequence_after(7, 3), 10);
     }
 }

@@ -1,9 +1,11 @@
-//! `BatchBuilder`: records into one uncompressed batch, for what the broker itself writes.
+//! `BatchBuilder`: records into one batch, for what the broker itself writes.
 
 use bytes::Bytes;
 
-use super::batch::{BatchHeader, HEADER_LEN};
-use super::record::{self, Record, RecordTime};
+use super::codec::{Compression, compress};
+use super::control;
+use super::header::{BatchHeader, HEADER_LEN, NewHeader};
+use super::record::{self, Content, RecordTime};
 
 /// A record to be written.
 #[derive(Debug, Clone, Copy)]
@@ -21,40 +23,93 @@ pub struct NewRecord<'a> {
 /// A batch that grows record by record.
 #[derive(Debug)]
 pub struct BatchBuilder {
+    header: NewHeader,
+    compression: Compression,
     /// Room for the header, then the records.
     bytes: Vec<u8>,
-    count: i32,
-    base_timestamp: i64,
-    max_timestamp: i64,
 }
 
 impl BatchBuilder {
-    /// A batch without records.
+    /// A batch without records, of a producer without idempotence.
     #[expect(clippy::new_without_default, reason = "an empty batch is the beginning of one and no value")]
     pub fn new() -> BatchBuilder {
-        BatchBuilder { bytes: vec![0; HEADER_LEN], count: 0, base_timestamp: 0, max_timestamp: i64::MIN }
+        BatchBuilder {
+            header: NewHeader {
+                is_transactional: false,
+                is_control: false,
+                count: 0,
+                base_timestamp: 0,
+                max_timestamp: i64::MIN,
+                producer_id: -1,
+                producer_epoch: -1,
+                // Without a producer it means nothing, and Apache Kafka's coordinators leave it at 0.
+                base_sequence: 0,
+            },
+            compression: Compression::None,
+            bytes: vec![0; HEADER_LEN],
+        }
+    }
+
+    /// The end of a producer's transaction.
+    pub fn transaction_end(
+        producer_id: i64,
+        producer_epoch: i16,
+        is_commit: bool,
+        coordinator_epoch: i32,
+        timestamp: i64,
+    ) -> Bytes {
+        let mut builder = BatchBuilder::new().producer(producer_id, producer_epoch, -1).transactional();
+        builder.header.is_control = true;
+        let (key, value) = control::write_end(is_commit, coordinator_epoch);
+        builder.push(&NewRecord { key: Some(&key), value: Some(&value), timestamp, headers: &[] });
+        builder.finish()
+    }
+
+    /// Compresses the records when they are all there.
+    pub fn compressed(mut self, compression: Compression) -> BatchBuilder {
+        self.compression = compression;
+        self
+    }
+
+    /// Makes it an idempotent producer's batch.
+    pub fn producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> BatchBuilder {
+        self.header.producer_id = id;
+        self.header.producer_epoch = epoch;
+        self.header.base_sequence = base_sequence;
+        self
+    }
+
+    /// Makes it a part of its producer's transaction.
+    pub fn transactional(mut self) -> BatchBuilder {
+        self.header.is_transactional = true;
+        self
     }
 
     /// Appends a record. The first one's time is what those of all others are counted from.
     pub fn push(&mut self, new: &NewRecord<'_>) {
-        if self.count == 0 {
-            self.base_timestamp = new.timestamp;
+        let header = &mut self.header;
+        if header.count == 0 {
+            header.base_timestamp = new.timestamp;
         }
-        self.max_timestamp = self.max_timestamp.max(new.timestamp);
+        header.max_timestamp = header.max_timestamp.max(new.timestamp);
         let time = RecordTime {
-            offset_delta: i64::from(self.count),
-            timestamp_delta: new.timestamp - self.base_timestamp,
+            offset_delta: i64::from(header.count),
+            timestamp_delta: new.timestamp - header.base_timestamp,
         };
-        let record = Record { time, key: new.key, value: new.value };
-        record::write(&mut self.bytes, &record, new.headers);
-        self.count += 1;
+        let content = Content { key: new.key, value: new.value, headers: new.headers };
+        record::write(&mut self.bytes, time, content);
+        header.count += 1;
     }
 
-    /// The whole batch, which has a record at least, as a producer without idempotence would send it.
+    /// The whole batch, which has a record at least, as a producer would send it.
     pub fn finish(mut self) -> Bytes {
-        assert!(self.count > 0, "a batch has a record");
+        assert!(self.header.count > 0, "a batch has a record");
+        if self.compression != Compression::None {
+            let records = self.bytes.split_off(HEADER_LEN);
+            compress(self.compression, &records, &mut self.bytes);
+        }
         let (header, records) = self.bytes.split_at_mut(HEADER_LEN);
-        BatchHeader::write(header, records, self.count, self.base_timestamp, self.max_timestamp);
+        BatchHeader::write(header, records, self.compression.codec(), &self.header);
         Bytes::from(self.bytes)
     }
 }
@@ -62,7 +117,9 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Batch, BatchLimits, BatchView};
+    use crate::format::control::ControlRecord;
+    use crate::format::rules::tests::RULES;
+    use crate::format::{Batch, BatchView, ProducerSequence};
 
     fn new<'a>(key: &'a [u8], value: Option<&'a [u8]>, timestamp: i64) -> NewRecord<'a> {
         NewRecord { key: Some(key), value, timestamp, headers: &[("h", None)] }
@@ -75,13 +132,13 @@ mod tests {
         builder.push(&new(b"b", None, 4_000));
         builder.push(&new(b"c", Some(b""), 6_000));
         let bytes = builder.finish();
-        let batch = Batch::from_producer(bytes.clone(), BatchLimits { size_max: 1_000 }).unwrap();
+        let batch = Batch::from_producer(bytes.clone(), &RULES, 0).unwrap();
         assert_eq!(batch.offsets(), 3);
         let (view, behind) = BatchView::split_first(&bytes).unwrap();
         assert!(behind.is_empty() && !view.header.is_compressed());
         assert_eq!((view.header.base_timestamp(), view.header.max_timestamp()), (5_000, 6_000));
         assert_eq!(view.header.producer(), None);
-        let read: Vec<_> = record::records(view.records).map(Option::unwrap).collect();
+        let read: Vec<_> = view.records_in(view.records).map(Result::unwrap).collect();
         assert_eq!(
             read.iter().map(|r| (r.time.offset_delta, r.time.timestamp_delta)).collect::<Vec<_>>(),
             [(0, 0), (1, -1_000), (2, 1_000)]
@@ -89,5 +146,27 @@ mod tests {
         let content = read.iter().map(|r| (r.key, r.value)).collect::<Vec<_>>();
         let expected = [("a", Some("1")), ("b", None), ("c", Some(""))];
         assert_eq!(content, expected.map(|(key, value)| (Some(key.as_bytes()), value.map(str::as_bytes))));
+    }
+
+    #[test]
+    fn an_idempotent_batch_has_its_producers_numbers() {
+        let mut builder = BatchBuilder::new().producer(7, 3, 40).transactional();
+        builder.push(&new(b"a", None, 0));
+        builder.push(&new(b"b", None, 0));
+        let bytes = builder.finish();
+        let (view, _) = BatchView::split_first(&bytes).unwrap();
+        assert_eq!(view.header.producer(), Some(ProducerSequence { id: 7, epoch: 3, first: 40, last: 41 }));
+        assert!(view.header.is_transactional() && !view.header.is_control());
+    }
+
+    #[test]
+    fn the_end_of_a_transaction_is_a_control_batch_of_its_producer() {
+        let bytes = BatchBuilder::transaction_end(7, 3, false, 11, 5_000);
+        assert!(Batch::from_coordinator(bytes.clone(), RULES.size_max).is_ok());
+        let (view, _) = BatchView::split_first(&bytes).unwrap();
+        assert!(view.header.is_transactional() && view.header.is_control());
+        assert_eq!((view.header.producer_id(), view.header.producer_epoch()), (7, 3));
+        let record = view.records_in(view.records).next().unwrap().unwrap();
+        assert_eq!(ControlRecord::read(&record), Ok(ControlRecord::Abort { coordinator_epoch: 11 }));
     }
 }

@@ -3,16 +3,26 @@
 pub mod batch;
 pub mod builder;
 pub mod checkpoint;
+pub mod codec;
+pub mod control;
+pub mod header;
 pub mod index_entry;
+pub mod legacy;
 pub mod partition_metadata;
 pub mod producer_snapshot;
 pub mod record;
+pub mod rules;
 pub mod uuid;
 pub mod view;
 
-pub use batch::{Batch, BatchHeader, BatchLimits, ProducerSequence};
+pub use batch::Batch;
 pub use builder::{BatchBuilder, NewRecord};
+pub use codec::{Codec, Compression};
+pub use control::ControlRecord;
+pub use header::{BatchHeader, ProducerSequence};
 pub use index_entry::{AbortedEntry, OffsetEntry, TimeEntry};
 pub use producer_snapshot::ProducerEntry;
+pub use record::Record;
+pub use rules::{BatchRules, TimestampRule};
 pub use uuid::Uuid;
 pub use view::BatchView;

@@ -5,6 +5,4 @@ pub mod directory;
 mod partition;
 mod producers;
 
-pub use partition::{
-    Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, TimestampRule,
-};
+pub use partition::{Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery};

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::producers::Producers;
 use crate::disk::{Disk, OpenFile, SyncKind};
-use crate::error::{Error, Refusal};
-use crate::format::{Batch, BatchLimits, Uuid};
+use crate::error::Error;
+use crate::format::{Batch, BatchRules, TimestampRule, Uuid};
 use crate::log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};
 
 /// Which partition of which topic.
@@ -17,20 +17,6 @@ pub struct PartitionId {
     pub topic: Uuid,
     /// The partition's number, from 0.
     pub index: i32,
-}
-
-/// Whose clock a topic's records carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampRule {
-    /// The producer's, which may be this far ahead of the broker's, or behind it, in milliseconds.
-    Create {
-        /// `message.timestamp.before.max.ms`
-        before_ms_max: i64,
-        /// `message.timestamp.after.max.ms`
-        after_ms_max: i64,
-    },
-    /// The broker's.
-    Append,
 }
 
 /// What an acknowledgement means.
@@ -45,12 +31,10 @@ pub enum Ack {
 /// What a topic's settings mean to the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct PartitionConfig {
-    /// Largest batch in bytes.
-    pub batch_bytes_max: usize,
+    /// What a batch has to be, and is made.
+    pub batch: BatchRules,
     /// When a log rolls and how finely it is indexed.
     pub log: LogLimits,
-    /// Whose clock counts.
-    pub timestamps: TimestampRule,
     /// Epoch of the partition's leader, which every batch is stamped with.
     pub leader_epoch: i32,
     /// What an acknowledgement means.
@@ -129,8 +113,9 @@ impl Partition {
 
     /// Checks a producer's bytes and appends them. Readers see them after [`Partition::publish`].
     pub fn append(&mut self, disk: &dyn Disk, bytes: Bytes, now_ms: i64) -> Result<Appended, Error> {
-        let mut batch = Batch::from_producer(bytes, BatchLimits { size_max: self.config.batch_bytes_max })?;
-        let append_time_ms = self.check_time(&batch, now_ms)?;
+        let rules = &self.config.batch;
+        let batch = Batch::from_producer(bytes, rules, now_ms)?;
+        let append_time_ms = (rules.timestamps == TimestampRule::Append).then_some(now_ms);
         let sequence = batch.header().producer();
         if let Some(sequence) = sequence
             && let Some(stored) = self.producers.check(sequence)?
@@ -142,34 +127,12 @@ impl Partition {
                 end_offset: stored.last_offset + 1,
             });
         }
-        if let Some(now_ms) = append_time_ms {
-            batch.stamp_append_time(now_ms);
-        }
         let base_offset = self.log.append(disk, &batch, self.config.leader_epoch, self.config.log)?;
         let end_offset = self.log.end().offset;
         if let Some(sequence) = sequence {
             self.producers.note(sequence, base_offset, end_offset - 1, now_ms);
         }
         Ok(Appended { base_offset, append_time_ms, start_offset: self.log.start_offset(), end_offset })
-    }
-
-    fn check_time(&self, batch: &Batch, now_ms: i64) -> Result<Option<i64>, Refusal> {
-        let TimestampRule::Create { before_ms_max, after_ms_max } = self.config.timestamps else {
-            return Ok(Some(now_ms));
-        };
-        let timestamp = batch.header().max_timestamp();
-        // -1 stands for a record without a time.
-        let is_ok = timestamp < 0
-            || (now_ms.saturating_sub(timestamp) <= before_ms_max
-                && timestamp.saturating_sub(now_ms) <= after_ms_max);
-        if is_ok {
-            return Ok(None);
-        }
-        Err(Refusal::Timestamp(format!(
-            "Timestamp {timestamp} of message is out of range. The timestamp should be within [{}, {}]",
-            now_ms.saturating_sub(before_ms_max),
-            now_ms.saturating_add(after_ms_max)
-        )))
     }
 
     /// Behind the last batch, seen by readers or not.

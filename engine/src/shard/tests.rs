@@ -8,9 +8,9 @@ use crate::Error;
 use crate::disk::memory::MemoryDisk;
 use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
-use crate::format::{BatchHeader, ProducerSequence, Uuid};
+use crate::format::{BatchHeader, BatchRules, ProducerSequence, TimestampRule, Uuid};
 use crate::log::{LogLimits, TimedOffset};
-use crate::partition::{Ack, Bounds, PartitionConfig, PartitionId, TimeQuery, TimestampRule, directory};
+use crate::partition::{Ack, Bounds, PartitionConfig, PartitionId, TimeQuery, directory};
 
 const NOW_MS: i64 = 10_000;
 /// Small enough that every third append rolls.
@@ -26,9 +26,13 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
         topic: "t".to_owned(),
         dir: 0,
         config: PartitionConfig {
-            batch_bytes_max: 1 << 20,
+            batch: BatchRules {
+                size_max: 1 << 20,
+                needs_keys: false,
+                timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
+                compression: None,
+            },
             log: LogLimits { segment_bytes: SEGMENT_BYTES, index_interval_bytes: 100 },
-            timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
             leader_epoch: 0,
             ack,
         },

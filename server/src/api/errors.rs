@@ -24,9 +24,9 @@ pub(crate) fn code_of(error: &Error) -> ErrorCode {
 fn code_of_refusal(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Damaged(_) => ErrorCode::CorruptMessage,
-        Refusal::Invalid(_) => ErrorCode::InvalidRecord,
+        Refusal::Invalid(_) | Refusal::Records { is_out_of_time: false, .. } => ErrorCode::InvalidRecord,
         Refusal::TooLarge { .. } => ErrorCode::MessageTooLarge,
-        Refusal::Timestamp(_) => ErrorCode::InvalidTimestamp,
+        Refusal::Timestamp(_) | Refusal::Records { is_out_of_time: true, .. } => ErrorCode::InvalidTimestamp,
         Refusal::UnknownCodec(_) => ErrorCode::UnsupportedCompressionType,
         Refusal::NotInTransaction => ErrorCode::InvalidTxnState,
         Refusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use logmill_engine::partition::{Appended, PartitionId};
+use logmill_engine::{Error, RecordError, Refusal};
 
 use super::errors::code_of;
 use super::shares::{Answers, Asked, Place, Shares};
@@ -11,8 +12,8 @@ use crate::metadata::Image;
 use crate::net::conn::Ended;
 use crate::shard::{Append, AppendResult, Command};
 use crate::wire::messages::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use crate::wire::{ErrorCode, Records, Text};
 
@@ -104,7 +105,7 @@ fn partition_response(
     place: Place,
     answers: &mut Answers<AppendResult>,
 ) -> PartitionProduceResponse {
-    let (code, message) = match answers.take(place) {
+    let (code, message, record_errors) = match answers.take(place) {
         Ok(Ok(Appended { base_offset, append_time_ms, start_offset, .. })) => {
             return PartitionProduceResponse {
                 index,
@@ -114,14 +115,25 @@ fn partition_response(
                 ..PartitionProduceResponse::default()
             };
         }
-        Ok(Err(error)) => (code_of(&error), Some(Text::from(error.to_string()))),
-        Err(code) => (code, None),
+        Ok(Err(error)) => (code_of(&error), Some(Text::from(error.to_string())), record_errors(error)),
+        Err(code) => (code, None, Vec::new()),
     };
     PartitionProduceResponse {
         index,
         error_code: code as i16,
         error_message: message,
+        record_errors,
         base_offset: -1,
         ..PartitionProduceResponse::default()
     }
+}
+
+/// What is wrong with which records, where they are what an append was refused for.
+fn record_errors(error: Error) -> Vec<BatchIndexAndErrorMessage> {
+    let Error::Refused(Refusal::Records { errors, .. }) = error else { return Vec::new() };
+    let answer = |RecordError { index, message }| BatchIndexAndErrorMessage {
+        batch_index: index,
+        batch_index_error_message: Some(Text::from(message)),
+    };
+    errors.into_iter().map(answer).collect()
 }

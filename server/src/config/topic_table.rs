@@ -16,7 +16,6 @@ const NOT_FLUSHED: TopicEffect = Ignored(
     "what is acknowledged is on the device anyway; with logmill.ack=page-cache it is left to the kernel",
 );
 const KEPT: TopicEffect = Ignored("nothing is deleted or compacted yet");
-const AS_SENT: TopicEffect = Ignored("batches are stored as they were sent");
 const ALONE: TopicEffect = Ignored("the broker has nobody to replicate with");
 
 const fn topic(
@@ -205,7 +204,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         String,
         OneOf(COMPRESSION_TYPES),
         &[is("compression.type")],
-        AS_SENT,
+        Honoured,
         "How batches are compressed in the log; `producer` keeps them as they were sent.",
     ),
     topic(
@@ -213,7 +212,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Int,
         GzipLevel,
         &[is("compression.gzip.level")],
-        AS_SENT,
+        Honoured,
         "The level when compression.type is gzip.",
     ),
     topic(
@@ -221,15 +220,15 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Int,
         Between(1, 17),
         &[is("compression.lz4.level")],
-        AS_SENT,
-        "The level when compression.type is lz4.",
+        Honoured,
+        "The level when compression.type is lz4; all levels are done as 9, the fast compressor.",
     ),
     topic(
         "compression.zstd.level",
         Int,
         Between(-131_072, 22),
         &[is("compression.zstd.level")],
-        AS_SENT,
+        Honoured,
         "The level when compression.type is zstd.",
     ),
     topic(

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use logmill_engine::format::Uuid;
+use logmill_engine::format::{BatchRules, Compression, TimestampRule, Uuid};
 use logmill_engine::log::LogLimits;
-use logmill_engine::partition::{Ack, PartitionConfig, PartitionId, TimestampRule};
+use logmill_engine::partition::{Ack, PartitionConfig, PartitionId};
 use logmill_engine::shard::OpenPartition;
 
 use crate::config::topic::TimestampType;
@@ -57,17 +57,10 @@ impl Topic {
         // The settings were checked when the topic got them.
         let topic = TopicConfig::new(&self.overrides, &config.layers).expect("a topic's settings are valid");
         PartitionConfig {
-            batch_bytes_max: topic.max_message_bytes as usize,
+            batch: batch_rules(&topic),
             log: LogLimits {
                 segment_bytes: topic.segment_bytes.into(),
                 index_interval_bytes: topic.index_interval_bytes.into(),
-            },
-            timestamps: match topic.timestamp_type {
-                TimestampType::LogAppendTime => TimestampRule::Append,
-                TimestampType::CreateTime => TimestampRule::Create {
-                    before_ms_max: topic.timestamp_before_max_ms,
-                    after_ms_max: topic.timestamp_after_max_ms,
-                },
             },
             leader_epoch: LEADER_EPOCH,
             ack: match config.ack {
@@ -76,6 +69,28 @@ impl Topic {
                 config::Ack::PageCache | config::Ack::Durable => Ack::Durable,
             },
         }
+    }
+}
+
+fn batch_rules(topic: &TopicConfig) -> BatchRules {
+    BatchRules {
+        size_max: topic.max_message_bytes as usize,
+        needs_keys: topic.compact,
+        timestamps: match topic.timestamp_type {
+            TimestampType::LogAppendTime => TimestampRule::Append,
+            TimestampType::CreateTime => TimestampRule::Create {
+                before_ms_max: topic.timestamp_before_max_ms,
+                after_ms_max: topic.timestamp_after_max_ms,
+            },
+        },
+        compression: match topic.compression {
+            config::topic::Compression::Producer => None,
+            config::topic::Compression::Uncompressed => Some(Compression::None),
+            config::topic::Compression::Gzip(level) => Some(Compression::Gzip { level }),
+            config::topic::Compression::Snappy => Some(Compression::Snappy),
+            config::topic::Compression::Lz4(_) => Some(Compression::Lz4),
+            config::topic::Compression::Zstd(level) => Some(Compression::Zstd { level }),
+        },
     }
 }
 

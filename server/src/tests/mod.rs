@@ -3,6 +3,7 @@
 mod batch;
 mod order;
 mod requests;
+mod rules;
 mod seams;
 mod simulation;
 mod tcp_client;
