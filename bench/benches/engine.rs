@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logmill_engine::disk::os::OsDisk;
-use logmill_engine::disk::{Disk, uring};
+use logmill_engine::disk::sim::SimDisk;
+use logmill_engine::disk::{Disk, OpenMode, uring};
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
 use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
 use logmill_engine::log::LogLimits;
@@ -181,5 +182,33 @@ fn find(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, check_and_stamp, append, commit, find);
+/// What one crash point costs the simulated disk itself: the rest is recovery's.
+fn crash(c: &mut Criterion) {
+    const FILES: usize = 20;
+    let disk = SimDisk::new(1);
+    let dir = Path::new("/data");
+    disk.create_dir_all(dir).expect("a directory is made");
+    let paths: Vec<_> = (0..FILES).map(|number| dir.join(format!("file-{number}"))).collect();
+    let files: Vec<_> =
+        paths.iter().map(|path| disk.open(path, OpenMode::CreateNew).expect("a file is made")).collect();
+    for file in &files {
+        file.write_all_at([&[1; 8_192], &[]], 0).expect("a write succeeds");
+    }
+    disk.settle();
+    for file in &files[..4] {
+        file.write_all_at([&[2; 1_000], &[]], 8_192).expect("a write succeeds");
+    }
+    let mut seed = 0;
+    c.bench_function("crash/a power cut with 20 files of 8 KiB, all read", |b| {
+        b.iter(|| {
+            seed += 1;
+            let left = disk.after_crash(seed);
+            for path in &paths {
+                black_box(left.read(path).expect("its name is durable"));
+            }
+        });
+    });
+}
+
+criterion_group!(benches, check_and_stamp, append, commit, find, crash);
 criterion_main!(benches);

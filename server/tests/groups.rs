@@ -14,7 +14,7 @@ use kafka_protocol::messages::offset_fetch_request::{
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::messages::{GroupId, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use logmill_engine::disk::memory::MemoryDisk;
+use logmill_engine::disk::sim::SimDisk;
 use logmill_server::config::{Config, Machine};
 use logmill_server::sim::{Event, SimSocket, World};
 use logmill_server::wire::ErrorCode;
@@ -26,11 +26,11 @@ const TOO_FAR: i32 = PARTITIONS;
 /// The second pipe of the first connection.
 const TO_CLIENT: usize = 1;
 
-fn world(seed: u64, disk: &MemoryDisk) -> World {
+fn world(seed: u64, disk: &SimDisk) -> World {
     world_with(seed, disk, "durable")
 }
 
-fn world_with(seed: u64, disk: &MemoryDisk, ack: &str) -> World {
+fn world_with(seed: u64, disk: &SimDisk, ack: &str) -> World {
     let settings = [
         ("logmill.ack", ack),
         ("log.dirs", "/data"),
@@ -176,7 +176,7 @@ fn found(offsets: &[(i32, i64, &str)]) -> Fetched {
 #[test]
 fn offsets_are_committed_fetched_and_found_again_in_every_version() {
     for seed in 0..20 {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         let before = world(seed, &disk);
         let socket = before.connect();
         before.run(async move {
@@ -209,7 +209,7 @@ fn offsets_are_committed_fetched_and_found_again_in_every_version() {
 #[test]
 fn an_offset_is_durable_also_where_other_records_are_not() {
     for seed in 0..50 {
-        let world = world_with(seed, &MemoryDisk::default(), "page-cache");
+        let world = world_with(seed, &SimDisk::default(), "page-cache");
         let socket = Rc::new(world.connect());
         let client = socket.clone();
         world.run(async move { find(&client, 6, 0).await });
@@ -227,7 +227,7 @@ fn an_offset_is_durable_also_where_other_records_are_not() {
 
 #[test]
 fn nobody_but_the_coordinator_writes_into_its_topic() {
-    let world = world(1, &MemoryDisk::default());
+    let world = world(1, &SimDisk::default());
     let socket = world.connect();
     world.run(async move {
         find(&socket, 6, 0).await;
@@ -244,7 +244,7 @@ fn nobody_but_the_coordinator_writes_into_its_topic() {
 
 #[test]
 fn what_cannot_be_committed_is_refused_by_partition_or_by_group() {
-    let world = world(1, &MemoryDisk::default());
+    let world = world(1, &SimDisk::default());
     let socket = world.connect();
     world.run(async move {
         // Before anybody looked for a coordinator there is none.
@@ -272,7 +272,7 @@ fn what_cannot_be_committed_is_refused_by_partition_or_by_group() {
 
 #[test]
 fn coordinators_of_what_is_not_served_do_not_exist_for_good() {
-    let world = world(1, &MemoryDisk::default());
+    let world = world(1, &SimDisk::default());
     let socket = world.connect();
     world.run(async move {
         for version in 1..=6 {

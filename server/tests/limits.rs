@@ -18,7 +18,7 @@ use kafka_protocol::messages::{
     FetchResponse, FindCoordinatorRequest, GroupId, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use logmill_engine::disk::memory::MemoryDisk;
+use logmill_engine::disk::sim::SimDisk;
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN};
 use logmill_server::config::{Config, Machine};
 use logmill_server::sim::{Event, SimSocket, World};
@@ -36,7 +36,7 @@ fn start() -> World {
     let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let machine = Machine { host_name: "here".to_owned(), cores: 1 };
     let (config, _) = Config::load(None, [], &settings, &machine).unwrap();
-    World::start(1, config, MemoryDisk::default()).unwrap()
+    World::start(1, config, SimDisk::default()).unwrap()
 }
 
 async fn send<R: Request>(socket: &SimSocket, version: i16, request: &R) {

@@ -2,14 +2,17 @@
 //! reaped later.
 //!
 //! Its makers: [`os`] for the kernel's files, whose queues are an io_uring ([`uring`]) or helper threads
-//! ([`helper`]), and [`memory`] for simulation.
+//! ([`helper`]), and [`sim`], which can be broken.
 
 mod aligned_buf;
 pub mod helper;
-pub mod memory;
 pub mod os;
+pub mod sim;
+#[cfg(test)]
+mod tests;
 pub mod uring;
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -54,7 +57,7 @@ pub type OpenFile = Arc<dyn File>;
 
 /// What can be done to an open file. Calls return when the kernel has taken the bytes, not when they are
 /// durable, but for files opened with [`OpenMode::Direct`].
-pub trait File: Debug + Send + Sync {
+pub trait File: Any + Debug + Send + Sync {
     /// Writes the parts one after the other, all of them, from `position` on. A failure may leave any part
     /// of them in the file.
     fn write_all_at(&self, parts: [&[u8]; 2], position: u64) -> io::Result<()>;

@@ -47,7 +47,7 @@ impl Disk for OsDisk {
             OpenMode::Existing => options.write(true),
             OpenMode::CreateNew => options.write(true).create_new(true),
             OpenMode::Replace => options.write(true).create(true).truncate(true),
-            OpenMode::Directory => &mut options,
+            OpenMode::Directory => options.custom_flags(OFlags::DIRECTORY.bits().cast_signed()),
         };
         Ok(Arc::new(OsFile { file: options.open(path)?, writes: Writes::Cached }))
     }

@@ -147,12 +147,12 @@ fn deleted_name(topic: &str, id: PartitionId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::memory::MemoryDisk;
+    use crate::disk::sim::SimDisk;
 
     const ID: PartitionId = PartitionId { topic: Uuid([5; 16]), index: 3 };
 
-    fn disk_with_partition() -> (MemoryDisk, &'static Path) {
-        let (disk, dir) = (MemoryDisk::default(), Path::new("/data"));
+    fn disk_with_partition() -> (SimDisk, &'static Path) {
+        let (disk, dir) = (SimDisk::default(), Path::new("/data"));
         disk.create_dir_all(dir).unwrap();
         create(&disk, dir, "a-topic", ID).unwrap();
         (disk, dir)

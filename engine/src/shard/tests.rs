@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::Error;
-use crate::disk::memory::MemoryDisk;
+use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
 use crate::format::{BatchHeader, BatchRules, ProducerSequence, TimestampRule, Uuid};
@@ -41,7 +41,7 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
 }
 
 /// A shard over files in memory, with two partitions.
-fn shard_on(disk: &MemoryDisk, ack: Ack) -> Shard {
+fn shard_on(disk: &SimDisk, ack: Ack) -> Shard {
     let dir = PathBuf::from("/data");
     disk.create_dir_all(&dir).unwrap();
     let config = ShardConfig { log_dirs: vec![dir.clone()] };
@@ -58,7 +58,7 @@ fn append(shard: &mut Shard, index: i32) -> (i64, Option<Ticket>) {
     (appended.base_offset, ticket)
 }
 
-fn finish_syncs(disk: &MemoryDisk, shard: &mut Shard) -> Progress {
+fn finish_syncs(disk: &SimDisk, shard: &mut Shard) -> Progress {
     let queue = disk.queues().pop().unwrap();
     while queue.in_flight() > 0 {
         queue.finish(queue.in_flight() - 1, Ok(()));
@@ -73,7 +73,7 @@ fn readable(shard: &Shard, index: i32) -> i64 {
 
 #[test]
 fn nothing_is_released_or_seen_before_every_sync_of_its_wave_returned() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     let (_, first) = append(&mut shard, 0);
     let (_, second) = append(&mut shard, 1);
@@ -93,7 +93,7 @@ fn nothing_is_released_or_seen_before_every_sync_of_its_wave_returned() {
 
 #[test]
 fn an_append_during_a_wave_waits_for_the_next_one() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     let (_, first) = append(&mut shard, 0);
     shard.submit();
@@ -109,7 +109,7 @@ fn an_append_during_a_wave_waits_for_the_next_one() {
 
 #[test]
 fn in_page_cache_mode_an_append_is_released_and_seen_at_once() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::PageCache);
     assert_eq!(append(&mut shard, 0), (0, None));
     shard.submit();
@@ -119,7 +119,7 @@ fn in_page_cache_mode_an_append_is_released_and_seen_at_once() {
 
 #[test]
 fn a_repeated_batch_gets_its_first_offset_and_waits_for_the_same_wave() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     let batch: Bytes = sample_of_producer(ProducerSequence { id: 7, epoch: 0, first: 0, last: 4 }).into();
     let (first, ticket) = shard.append(id(0), batch.clone(), NOW_MS).unwrap();
@@ -138,7 +138,7 @@ fn a_repeated_batch_gets_its_first_offset_and_waits_for_the_same_wave() {
 
 #[test]
 fn a_start_finds_every_record_and_the_producers_again() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     for first in [0, 5, 10, 15] {
         let sequence = ProducerSequence { id: 7, epoch: 0, first, last: first + 4 };
@@ -157,7 +157,7 @@ fn a_start_finds_every_record_and_the_producers_again() {
 fn a_tail_that_was_cut_short_is_dropped_and_its_offsets_are_used_again() {
     let whole = sample(2, b"payload").len() as u64;
     for cut in 1..whole {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         let mut shard = shard_on(&disk, Ack::Durable);
         append(&mut shard, 0);
         append(&mut shard, 0);
@@ -171,8 +171,8 @@ fn a_tail_that_was_cut_short_is_dropped_and_its_offsets_are_used_again() {
 }
 
 /// A log of several segments whose second batch has a flipped byte, and what an opening of it says.
-fn reopened_after_damage(was_clean: bool) -> (MemoryDisk, Result<Shard, Error>) {
-    let disk = MemoryDisk::default();
+fn reopened_after_damage(was_clean: bool) -> (SimDisk, Result<Shard, Error>) {
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     for _ in 0..7 {
         append(&mut shard, 0);
@@ -205,7 +205,7 @@ fn after_a_crash_the_log_ends_at_the_first_batch_that_is_not_whole() {
 
 #[test]
 fn after_a_crash_a_segment_that_lost_its_end_takes_the_later_ones_with_it() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     for _ in 0..7 {
         append(&mut shard, 0);
@@ -239,7 +239,7 @@ fn read_all(shard: &Shard, mut offset: i64, len_max: u32) -> Vec<u8> {
 
 #[test]
 fn a_reader_gets_every_batch_across_segments_whatever_it_asks_for() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::PageCache);
     for _ in 0..20 {
         append(&mut shard, 0);
@@ -260,7 +260,7 @@ fn a_reader_gets_every_batch_across_segments_whatever_it_asks_for() {
 
 #[test]
 fn a_first_batch_that_is_larger_than_the_fetch_comes_whole() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::PageCache);
     append(&mut shard, 0);
     append(&mut shard, 0);
@@ -273,7 +273,7 @@ fn a_first_batch_that_is_larger_than_the_fetch_comes_whole() {
 
 #[test]
 fn times_are_found_among_what_readers_see() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     // Two records each, by hand: the second one's timestamp is 3 ms behind the first one's.
     let records = [14, 0, 0, 0, 1, 2, b'a', 0, 14, 0, 6, 2, 1, 2, b'b', 0];
@@ -301,7 +301,7 @@ fn times_are_found_among_what_readers_see() {
 
 #[test]
 fn a_failed_sync_acknowledges_nothing_and_takes_the_directory_offline() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let mut shard = shard_on(&disk, Ack::Durable);
     append(&mut shard, 0);
     append(&mut shard, 1);

@@ -246,14 +246,14 @@ async fn watch(collected: &Collected, missing: u64, wake: &Arc<Notify>, call: &C
 
 #[cfg(test)]
 mod tests {
-    use logmill_engine::disk::memory::MemoryDisk;
+    use logmill_engine::disk::sim::SimDisk;
     use logmill_engine::disk::{Disk, FileSlice, OpenMode};
 
     use super::*;
 
     /// Bytes of a file that nobody reads, the first batch of them so long.
     fn slice(first_len: u32, len: u32) -> BatchSlice {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         disk.create_dir_all("/data".as_ref()).unwrap();
         let file = disk.open("/data/f".as_ref(), OpenMode::Replace).unwrap();
         BatchSlice { bytes: FileSlice { file, position: 0, len }, first_len, segment: 0 }

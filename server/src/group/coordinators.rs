@@ -165,7 +165,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use logmill_engine::disk::memory::MemoryDisk;
+    use logmill_engine::disk::sim::SimDisk;
     use logmill_engine::disk::{Disk, OpenMode};
     use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
     use logmill_engine::log::LogLimits;
@@ -200,7 +200,7 @@ mod tests {
     }
 
     /// A shard with the one partition, whose segments hold few batches.
-    fn shard_on(disk: &MemoryDisk) -> Shard {
+    fn shard_on(disk: &SimDisk) -> Shard {
         let config = ShardConfig { log_dirs: vec![DIR.into()] };
         let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
         let partition = OpenPartition {
@@ -224,15 +224,15 @@ mod tests {
         shard
     }
 
-    fn disk() -> MemoryDisk {
-        let disk = MemoryDisk::default();
+    fn disk() -> SimDisk {
+        let disk = SimDisk::default();
         disk.create_dir_all(Path::new(DIR)).unwrap();
         directory::create(&disk, Path::new(DIR), CONSUMER_OFFSETS, ID).unwrap();
         disk
     }
 
     /// A disk whose log of the partition is these bytes.
-    fn disk_with(segment: &[u8]) -> MemoryDisk {
+    fn disk_with(segment: &[u8]) -> SimDisk {
         let disk = disk();
         let path = format!("{DIR}/{CONSUMER_OFFSETS}-9/00000000000000000000.log");
         let file = disk.open(Path::new(&path), OpenMode::Replace).unwrap();

@@ -159,72 +159,18 @@ fn format(
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Mutex;
 
-    use logmill_engine::disk::memory::MemoryDisk;
-    use logmill_engine::disk::{DirEntry, IoQueue, Space};
+    use logmill_engine::disk::sim::{Operation, SimDisk};
 
     use super::*;
 
-    /// Notes which directories were synced.
-    #[derive(Debug, Default)]
-    struct Noting {
-        disk: MemoryDisk,
-        synced: Mutex<Vec<PathBuf>>,
-    }
-
-    impl Disk for Noting {
-        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<OpenFile> {
-            self.disk.open(path, mode)
-        }
-
-        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-            self.disk.read(path)
-        }
-
-        fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-            self.disk.list(dir)
-        }
-
-        fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-            self.disk.create_dir_all(dir)
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            self.disk.rename(from, to)
-        }
-
-        fn remove_file(&self, path: &Path) -> io::Result<()> {
-            self.disk.remove_file(path)
-        }
-
-        fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
-            self.disk.remove_dir_all(dir)
-        }
-
-        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-            self.synced.lock().unwrap().push(dir.to_owned());
-            self.disk.sync_dir(dir)
-        }
-
-        fn lock(&self, path: &Path) -> io::Result<OpenFile> {
-            self.disk.lock(path)
-        }
-
-        fn space(&self, dir: &Path) -> io::Result<Space> {
-            self.disk.space(dir)
-        }
-
-        fn io_queue(&self) -> io::Result<Box<dyn IoQueue>> {
-            self.disk.io_queue()
-        }
-    }
-
     fn synced_while_making(dir: &str) -> Vec<PathBuf> {
-        let disk = Noting::default();
-        ["/a", "."].iter().for_each(|there| disk.create_dir_all(Path::new(there)).unwrap());
+        let disk = SimDisk::default();
+        disk.create_dir_all(Path::new("/a")).unwrap();
+        disk.keep_trace();
         make_dir(&disk, Path::new(dir)).unwrap();
-        disk.synced.into_inner().unwrap()
+        let syncs = disk.take_trace().into_iter().filter(|step| step.operation == Operation::SyncDir);
+        syncs.map(|step| step.path).collect()
     }
 
     #[test]

@@ -362,13 +362,17 @@ fn listed(dirs: &[PathBuf]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use logmill_engine::disk::memory::MemoryDisk;
+    use logmill_engine::disk::sim::{Effect, Fault, Operation, SimDisk};
+    use rustix::io::Errno;
 
     use super::*;
 
-    fn store(disk: &MemoryDisk) -> TopicStore {
+    fn store(disk: &SimDisk) -> TopicStore {
         let dirs: Vec<PathBuf> = vec!["/a".into(), "/b".into()];
-        dirs.iter().for_each(|dir| disk.create_dir_all(dir).unwrap());
+        for dir in &dirs {
+            disk.create_dir_all(dir).unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+        }
         TopicStore::new(Arc::new(disk.clone()), dirs)
     }
 
@@ -389,11 +393,11 @@ mod tests {
     }
 
     /// What a start that must be refused says.
-    fn refusal(disk: &MemoryDisk) -> String {
+    fn refusal(disk: &SimDisk) -> String {
         store(disk).load().unwrap_err().to_string()
     }
 
-    fn replace(disk: &MemoryDisk, file: &str, from: &str, to: &str) {
+    fn replace(disk: &SimDisk, file: &str, from: &str, to: &str) {
         let content = String::from_utf8(disk.read(Path::new(file)).unwrap()).unwrap();
         assert!(content.contains(from), "{content}");
         replace_file(disk, Path::new(file), content.replace(from, to).as_bytes()).unwrap();
@@ -403,70 +407,82 @@ mod tests {
         image.topics().map(|topic| topic.name.to_string()).collect()
     }
 
-    /// The disk after `change`, as if the process had ended right before the call of the disk numbered
-    /// `crash_at`; `None` when it makes fewer calls.
-    fn crashed(change: impl Fn(&TopicStore), before: &MemoryDisk, crash_at: usize) -> Option<MemoryDisk> {
-        let disk = before.copy();
+    /// What a kill and some power cuts leave in the middle of the step of `change` that is numbered
+    /// `crash_at`; nothing when it takes fewer.
+    fn crashed(change: impl Fn(&TopicStore), before: &SimDisk, crash_at: u64) -> Vec<SimDisk> {
+        let disk = before.after_kill();
         let store = store(&disk);
-        disk.fail_changes_after(crash_at);
+        disk.crash_at(disk.steps() + crash_at);
         change(&store);
-        let has_crashed = disk.has_failed();
-        disk.fail_changes_after(usize::MAX);
-        has_crashed.then_some(disk)
+        if !disk.is_off() {
+            return Vec::new();
+        }
+        (0..8).map(|seed| disk.after_crash(seed)).chain([disk.after_kill()]).collect()
+    }
+
+    /// Checks what every kill and power cut during `change` leaves; says how many places there were.
+    fn crash_everywhere(
+        change: impl Fn(&TopicStore),
+        before: &SimDisk,
+        check: impl Fn(&SimDisk, u64),
+    ) -> u64 {
+        for crash_at in 0.. {
+            let left = crashed(&change, before, crash_at);
+            if left.is_empty() {
+                return crash_at;
+            }
+            left.iter().for_each(|disk| check(disk, crash_at));
+        }
+        unreachable!("a change ends")
     }
 
     #[test]
     fn a_creation_cut_short_anywhere_is_whole_or_nothing_after_the_next_start() {
-        let before = MemoryDisk::default();
+        let before = SimDisk::default();
         let made = topic("orders", &[0, 1, 0]);
-        let mut crashes = 0;
-        while let Some(disk) = crashed(
-            |store| drop(store.create(&Image::default(), std::slice::from_ref(&made))),
-            &before,
-            crashes,
-        ) {
-            let image = store(&disk).load().unwrap();
+        let create = |store: &TopicStore| {
+            drop(store.create(&Image::default(), std::slice::from_ref(&made)));
+        };
+        let places = crash_everywhere(create, &before, |disk, crash_at| {
+            let image = store(disk).load().unwrap();
             if let Some(found) = image.by_name("orders") {
-                assert_eq!((found.id, found.dirs.len()), (made.id, 3), "crash at {crashes}");
-                assert_eq!(found.overrides, made.overrides, "crash at {crashes}");
+                assert_eq!((found.id, found.dirs.len()), (made.id, 3), "crash at {crash_at}");
+                assert_eq!(found.overrides, made.overrides, "crash at {crash_at}");
             }
-            let again = store(&disk).load().unwrap();
-            assert_eq!(names(&again), names(&image), "crash at {crashes}");
-            crashes += 1;
-        }
-        assert!(crashes >= 10, "only {crashes} places to crash");
+            let again = store(disk).load().unwrap();
+            assert_eq!(names(&again), names(&image), "crash at {crash_at}");
+        });
+        assert!(places >= 10, "only {places} places to crash");
     }
 
     #[test]
     fn a_deletion_cut_short_anywhere_leaves_all_of_the_topic_or_nothing() {
-        let before = MemoryDisk::default();
+        let before = SimDisk::default();
         let (kept, gone) = (topic("kept", &[0]), topic("orders", &[0, 1, 0]));
         store(&before).create(&Image::default(), &[kept.clone(), gone.clone()]).unwrap();
         let (all, remaining) = (image(&[&kept, &gone]), image(&[&kept]));
-        let mut crashes = 0;
         let delete = |store: &TopicStore| {
             let gone = std::slice::from_ref(&gone);
             let _ = store.delete(&all, gone).and_then(|()| store.finish_deletion(&remaining, gone));
         };
-        while let Some(disk) = crashed(delete, &before, crashes) {
-            let image = store(&disk).load().unwrap();
+        let places = crash_everywhere(delete, &before, |disk, crash_at| {
+            let image = store(disk).load().unwrap();
             match image.by_name("orders") {
-                Some(found) => assert_eq!(found.dirs, gone.dirs, "crash at {crashes}"),
+                Some(found) => assert_eq!(found.dirs, gone.dirs, "crash at {crash_at}"),
                 None => {
                     let left = ["/a", "/b"].map(|dir| disk.list(Path::new(dir)).unwrap()).concat();
                     let left = left.into_iter().filter(|entry| entry.name.starts_with("orders"));
-                    assert_eq!(left.count(), 0, "crash at {crashes}");
+                    assert_eq!(left.count(), 0, "crash at {crash_at}");
                 }
             }
-            assert!(image.by_name("kept").is_some(), "crash at {crashes}");
-            crashes += 1;
-        }
-        assert!(crashes >= 10, "only {crashes} places to crash");
+            assert!(image.by_name("kept").is_some(), "crash at {crash_at}");
+        });
+        assert!(places >= 10, "only {places} places to crash");
     }
 
     #[test]
     fn a_live_topic_without_one_of_its_partitions_stops_the_start_and_nothing_is_made() {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         store(&disk).create(&Image::default(), &[topic("orders", &[0, 1])]).unwrap();
         // As if the second disk had not been mounted.
         disk.remove_dir_all(Path::new("/b")).unwrap();
@@ -482,7 +498,7 @@ mod tests {
     #[test]
     fn directories_without_a_line_are_refused_where_their_numbers_leave_a_gap() {
         for index in [1, 2_000_000_000] {
-            let disk = MemoryDisk::default();
+            let disk = SimDisk::default();
             let store = store(&disk);
             let id = PartitionId { topic: Uuid([1; 16]), index };
             directory::create(&disk, Path::new("/a"), "x", id).unwrap();
@@ -493,28 +509,26 @@ mod tests {
 
     #[test]
     fn a_deletion_that_fails_in_its_first_step_changes_nothing() {
-        for failing_at in 0..2 {
-            let disk = MemoryDisk::default();
+        for operation in [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename] {
+            let disk = SimDisk::default();
             let store = store(&disk);
             let orders = topic("orders", &[0, 1]);
             store.create(&Image::default(), std::slice::from_ref(&orders)).unwrap();
-            disk.fail_changes_after(failing_at);
+            disk.arm(Fault::new(operation, Effect::Fail(Errno::IO)));
             store.delete(&image(&[&orders]), std::slice::from_ref(&orders)).unwrap_err();
-            disk.fail_changes_after(usize::MAX);
-            assert_eq!(names(&store.load().unwrap()), ["orders"], "failing at {failing_at}");
+            assert_eq!(names(&store.load().unwrap()), ["orders"], "failing {operation:?}");
         }
     }
 
     #[test]
     fn what_a_failed_deletion_left_is_neither_overwritten_nor_taken_up() {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         let store = store(&disk);
         let (old, other) = (topic("orders", &[0]), topic("other", &[1]));
         store.create(&Image::default(), std::slice::from_ref(&old)).unwrap();
         store.delete(&image(&[&old]), std::slice::from_ref(&old)).unwrap();
-        disk.fail_changes_after(0);
+        disk.arm(Fault::new(Operation::Rename, Effect::Fail(Errno::IO)));
         store.finish_deletion(&Image::default(), std::slice::from_ref(&old)).unwrap_err();
-        disk.fail_changes_after(usize::MAX);
 
         let again = Arc::new(Topic { id: Uuid([99; 16]), ..(*old).clone() });
         let error = store.create(&Image::default(), std::slice::from_ref(&again)).unwrap_err().to_string();
@@ -530,7 +544,7 @@ mod tests {
 
     #[test]
     fn settings_and_producer_ids_are_found_in_whatever_order_log_directories_are_named() {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         let made = topic("orders", &[0]);
         store(&disk).create(&Image::default(), std::slice::from_ref(&made)).unwrap();
         let given = store(&disk).take_producer_ids().unwrap();
@@ -550,7 +564,7 @@ mod tests {
     #[test]
     fn a_damaged_setting_stops_the_start_and_is_named() {
         for state in ["live", "making"] {
-            let disk = MemoryDisk::default();
+            let disk = SimDisk::default();
             store(&disk).create(&Image::default(), &[topic("orders", &[0])]).unwrap();
             replace(&disk, "/a/logmill.topics", "2097152", "2o97152");
             replace(&disk, "/a/logmill.topics", "live", state);
@@ -563,7 +577,7 @@ mod tests {
 
     #[test]
     fn directories_without_a_line_are_taken_up() {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         store(&disk).create(&Image::default(), &[topic("orders", &[0, 1])]).unwrap();
         disk.remove_file(Path::new("/a/logmill.topics")).unwrap();
         let image = store(&disk).load().unwrap();
@@ -572,7 +586,7 @@ mod tests {
 
     #[test]
     fn a_partition_in_two_directories_is_refused_and_both_are_named() {
-        let disk = MemoryDisk::default();
+        let disk = SimDisk::default();
         store(&disk).create(&Image::default(), &[topic("orders", &[0])]).unwrap();
         let id = PartitionId { topic: topic("orders", &[0]).id, index: 0 };
         directory::create(&disk, Path::new("/b"), "orders", id).unwrap();
@@ -583,7 +597,7 @@ mod tests {
     #[test]
     fn a_damaged_file_stops_the_start_and_is_named() {
         for file in ["logmill.topics", "logmill.producer-ids"] {
-            let disk = MemoryDisk::default();
+            let disk = SimDisk::default();
             let store = store(&disk);
             replace_file(&disk, &Path::new("/a").join(file), b"nonsense").unwrap();
             let error = match file {
@@ -596,14 +610,13 @@ mod tests {
 
     #[test]
     fn producer_ids_are_never_given_out_twice_whatever_a_crash_leaves() {
-        let before = MemoryDisk::default();
+        let before = SimDisk::default();
         let given = store(&before).take_producer_ids().unwrap();
-        let mut crashes = 0;
-        while let Some(disk) = crashed(|store| drop(store.take_producer_ids()), &before, crashes) {
-            let next = store(&disk).take_producer_ids().unwrap();
-            assert!(next.start >= given.end, "crash at {crashes}: {next:?} after {given:?}");
-            crashes += 1;
-        }
-        assert!(crashes >= 2, "only {crashes} places to crash");
+        let take = |store: &TopicStore| drop(store.take_producer_ids());
+        let places = crash_everywhere(take, &before, |disk, crash_at| {
+            let next = store(disk).take_producer_ids().unwrap();
+            assert!(next.start >= given.end, "crash at {crash_at}: {next:?} after {given:?}");
+        });
+        assert!(places >= 2, "only {places} places to crash");
     }
 }

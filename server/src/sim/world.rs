@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use logmill_engine::Error;
 use logmill_engine::disk::Disk;
-use logmill_engine::disk::memory::MemoryDisk;
+use logmill_engine::disk::sim::SimDisk;
 
 use super::executor::Executor;
 use super::network::{Backlog, SharedPipe, SimSocket};
@@ -82,7 +82,7 @@ struct Work {
 pub struct World {
     nature: Rc<Nature>,
     random: SeededRandom,
-    disk: MemoryDisk,
+    disk: SimDisk,
     /// Those that something may still come through, by number.
     pipes: RefCell<BTreeMap<usize, SharedPipe>>,
     connections: Cell<usize>,
@@ -94,7 +94,7 @@ pub struct World {
 impl World {
     /// Starts a broker on the files of `disk`. Its listeners are opened but for their addresses: clients
     /// come by [`World::connect`].
-    pub fn start(seed: u64, config: Config, disk: MemoryDisk) -> Result<World, Error> {
+    pub fn start(seed: u64, config: Config, disk: SimDisk) -> Result<World, Error> {
         let threads = config.shards as usize + 1;
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let random = SeededRandom::from_seed(seed);

@@ -1,7 +1,7 @@
 //! The broker over simulated seams: one seed, one run.
 
 use bytes::{Buf, BytesMut};
-use logmill_engine::disk::memory::MemoryDisk;
+use logmill_engine::disk::sim::SimDisk;
 
 use super::batch::read_batches;
 use super::config;
@@ -50,7 +50,7 @@ impl SimClient {
     }
 }
 
-fn start(seed: u64, disk: &MemoryDisk) -> World {
+fn start(seed: u64, disk: &SimDisk) -> World {
     let config = config(&[("logmill.shards", "3"), ("logmill.mailbox.messages", "1"), ("log.dirs", "/data")]);
     World::start(seed, config, disk.clone()).unwrap()
 }
@@ -101,7 +101,7 @@ async fn consume(mut client: SimClient, partition: i32, records: usize) -> Vec<V
 }
 
 /// Producers and waiting consumers at once; what happened, and what was read.
-fn run(seed: u64, disk: &MemoryDisk) -> (Vec<Event>, Vec<Vec<Vec<u8>>>) {
+fn run(seed: u64, disk: &SimDisk) -> (Vec<Event>, Vec<Vec<Vec<u8>>>) {
     let world = start(seed, disk);
     let connect = || SimClient::new(world.connect());
     let (first, producers) = (connect(), [(); PRODUCERS].map(|()| connect()));
@@ -137,8 +137,8 @@ fn check_order(partitions: &[Vec<Vec<u8>>], seed: u64) {
 
 #[test]
 fn one_seed_gives_one_trace() {
-    let (first, read) = run(42, &MemoryDisk::default());
-    let (second, read_again) = run(42, &MemoryDisk::default());
+    let (first, read) = run(42, &SimDisk::default());
+    let (second, read_again) = run(42, &SimDisk::default());
     assert!(first.len() > 1_000, "{} events", first.len());
     assert_eq!(first.iter().zip(&second).position(|(a, b)| a != b), None, "the first event that differs");
     assert_eq!((first.len(), read), (second.len(), read_again));
@@ -146,19 +146,19 @@ fn one_seed_gives_one_trace() {
 
 #[test]
 fn another_seed_gives_another_trace() {
-    assert_ne!(run(1, &MemoryDisk::default()).0, run(2, &MemoryDisk::default()).0);
+    assert_ne!(run(1, &SimDisk::default()).0, run(2, &SimDisk::default()).0);
 }
 
 #[test]
 fn order_holds_whatever_the_seed() {
     for seed in 0..30 {
-        check_order(&run(seed, &MemoryDisk::default()).1, seed);
+        check_order(&run(seed, &SimDisk::default()).1, seed);
     }
 }
 
 #[test]
 fn a_broker_started_again_serves_what_the_one_before_it_acknowledged() {
-    let disk = MemoryDisk::default();
+    let disk = SimDisk::default();
     let (_, read) = run(5, &disk);
     let world = start(6, &disk);
     for (partition, records) in (0..).zip(read) {
@@ -170,7 +170,7 @@ fn a_broker_started_again_serves_what_the_one_before_it_acknowledged() {
 
 #[test]
 fn a_fetch_waits_as_long_as_it_said_and_no_longer() {
-    let world = start(9, &MemoryDisk::default());
+    let world = start(9, &SimDisk::default());
     let (first, mut client) = (SimClient::new(world.connect()), SimClient::new(world.connect()));
     world.run(async move {
         create(first).await;

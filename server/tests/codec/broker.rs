@@ -1,7 +1,7 @@
 //! The lies again, over connections to a broker: it answers or hangs up, and goes on.
 
 use bytes::{Bytes, BytesMut};
-use logmill_engine::disk::memory::MemoryDisk;
+use logmill_engine::disk::sim::SimDisk;
 use logmill_server::config::{Config, Machine};
 use logmill_server::sim::World;
 use logmill_server::wire::messages::api_versions::ApiVersionsResponse;
@@ -20,7 +20,7 @@ fn start() -> World {
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
     let machine = Machine { host_name: "test".to_owned(), cores: 2 };
     let (config, _) = Config::load(None, [], &overrides, &machine).expect("the settings are valid");
-    World::start(7, config, MemoryDisk::default()).expect("a broker starts on an empty disk")
+    World::start(7, config, SimDisk::default()).expect("a broker starts on an empty disk")
 }
 
 fn header(api: Api, version: i16) -> Vec<u8> {
