@@ -207,8 +207,8 @@ impl File for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        // Its length is part of what a data sync makes durable; times of access are nobody's concern.
-        self.file.sync_data()
+        // It may be a directory, whose entries a data sync does not cover.
+        self.file.sync_all()
     }
 
     fn drop_cached(&self) -> io::Result<()> {
