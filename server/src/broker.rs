@@ -14,7 +14,7 @@ use logmill_engine::shard::OpenPartition;
 use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{Config, Io, Listener};
-use crate::metadata::{Image, MetaProperties, TopicStore, prepare_log_dirs, run_controller};
+use crate::metadata::{Image, LogDirs, TopicStore, prepare_log_dirs, run_controller};
 use crate::net::runtime::{self, Termination, TokioRuntime};
 use crate::net::socket::{self, BoundSocket};
 use crate::net::{self, accept};
@@ -104,7 +104,7 @@ pub(crate) fn prepare(
     random: &SeededRandom,
 ) -> Result<Prepared, Error> {
     settle_cluster_defaults(&mut config);
-    let MetaProperties { cluster_id, locks } = prepare_log_dirs(&**disk, &config, random)?;
+    let LogDirs { cluster_id, locks } = prepare_log_dirs(&**disk, &config, random)?;
     let store = TopicStore::new(disk.clone(), config.log_dirs.clone());
     let was_clean: Vec<bool> =
         config.log_dirs.iter().map(|dir| clean_stop::take(&**disk, dir)).collect::<Result<_, _>>()?;

@@ -5,16 +5,13 @@ use std::path::Path;
 
 use logmill_engine::Error;
 use logmill_engine::disk::{Disk, replace_file};
+use logmill_engine::format::clean_shutdown;
 
 use crate::shard::io_error;
 
-const FILE_NAME: &str = ".kafka_cleanshutdown";
-/// As Apache Kafka writes it for a broker without an epoch.
-const CONTENT: &[u8] = br#"{"version":0,"brokerEpoch":-1}"#;
-
 /// Whether the directory was left cleanly. Takes the file away, durably, before anything is changed.
 pub(crate) fn take(disk: &dyn Disk, log_dir: &Path) -> Result<bool, Error> {
-    let path = log_dir.join(FILE_NAME);
+    let path = log_dir.join(clean_shutdown::FILE_NAME);
     match disk.remove_file(&path).and_then(|()| disk.sync_dir(log_dir)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -24,6 +21,7 @@ pub(crate) fn take(disk: &dyn Disk, log_dir: &Path) -> Result<bool, Error> {
 
 /// Everything in the directory is whole and durable.
 pub(crate) fn leave(disk: &dyn Disk, log_dir: &Path) -> Result<(), Error> {
-    let path = log_dir.join(FILE_NAME);
-    replace_file(disk, &path, CONTENT).map_err(io_error(format_args!("writing {}", path.display())))
+    let path = log_dir.join(clean_shutdown::FILE_NAME);
+    replace_file(disk, &path, clean_shutdown::write(clean_shutdown::NO_EPOCH).as_bytes())
+        .map_err(io_error(format_args!("writing {}", path.display())))
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use logmill_engine::format::properties;
+
 use super::environment;
 use super::keys::{Effect, Key};
 use super::listener::{ListenerSettings, Listeners};
 use super::topic::{TopicEffect, TopicKey, TopicOverrides};
 use super::value::{Value, ValueType};
-use super::{Ack, Config, Io, Layers, properties};
+use super::{Ack, Config, Io, Layers};
 
 /// What the broker runs on, as far as defaults depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]

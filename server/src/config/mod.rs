@@ -12,7 +12,6 @@ pub mod listener;
 mod load;
 #[cfg(test)]
 mod operations_doc;
-pub(crate) mod properties;
 #[cfg(test)]
 mod tests;
 pub mod topic;

@@ -3,7 +3,7 @@
 
 mod controller;
 mod image;
-mod meta_properties;
+mod log_dirs;
 mod new_topic;
 mod topic_store;
 mod topics_file;
@@ -13,6 +13,6 @@ pub(crate) use controller::{
 };
 pub(crate) use image::LEADER_EPOCH;
 pub use image::{Image, Topic};
-pub use meta_properties::{MetaProperties, prepare_log_dirs};
+pub use log_dirs::{LogDirs, prepare_log_dirs};
 pub(crate) use new_topic::{CreatedTopic, NewTopic};
 pub use topic_store::TopicStore;

@@ -2,25 +2,29 @@
 
 /// One key with its value, as the file has them: escapes resolved, spaces behind the value kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Property {
-    pub(crate) key: String,
-    pub(crate) value: String,
+pub struct Property {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
     /// Where it begins, counted from 1.
-    pub(crate) line: u32,
+    pub line: u32,
 }
 
 /// A line that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadLine {
-    pub(crate) line: u32,
-    pub(crate) reason: String,
+pub struct BadLine {
+    /// Where it begins, counted from 1.
+    pub line: u32,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// Every property in the order of the file, one entry for each time a key is named, and every bad line.
 ///
 /// The bytes are ISO 8859-1, as Java reads them: a name in UTF-8 comes out as the same wrong characters that
 /// Apache Kafka would see, so both find the same directory.
-pub(crate) fn parse(bytes: &[u8]) -> (Vec<Property>, Vec<BadLine>) {
+pub fn parse(bytes: &[u8]) -> (Vec<Property>, Vec<BadLine>) {
     let mut properties = Vec::new();
     let mut bad = Vec::new();
     let mut lines = Lines { bytes, position: 0, line: 1 };
@@ -137,6 +141,20 @@ fn hex(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)? as u16))
 }
 
+/// A value as the file has to have it, so that reading gives it back.
+pub fn escape(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for (index, unit) in value.encode_utf16().enumerate() {
+        match u8::try_from(unit) {
+            Ok(b' ') if index == 0 => escaped.push_str("\\ "),
+            Ok(byte @ (b'\\' | b'=' | b':' | b'#' | b'!')) => escaped.extend(['\\', byte.into()]),
+            Ok(byte @ b' '..=b'~') => escaped.push(byte.into()),
+            _ => escaped.push_str(&format!("\\u{unit:04X}")),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +222,16 @@ mod tests {
             let text: Vec<u8> =
                 (0..5).map(|digit| alphabet[seed / alphabet.len().pow(digit) % alphabet.len()]).collect();
             let _ = parse(&text);
+        }
+    }
+
+    #[test]
+    fn an_escaped_value_is_read_as_it_was() {
+        for value in ["plain", "", " in front", "a=b:c#d!e\\f", "tab\there\nand there", "größe \u{1f600}"] {
+            let text = format!("key={}\n", escape(value));
+            assert!(text.is_ascii());
+            let (properties, bad) = parse(text.as_bytes());
+            assert_eq!((properties[0].value.as_str(), bad.len()), (value, 0), "{text:?}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! `meta.properties`: which broker of which cluster a log directory belongs to; and the directory's lock.
+//! `LogDirs`: the log directories made, locked, and found to be of this broker and one cluster.
 
 use std::io;
 use std::path::Path;
 
 use logmill_engine::Error;
 use logmill_engine::disk::{Disk, OpenFile, OpenMode, replace_file};
-use logmill_engine::format::Uuid;
+use logmill_engine::format::MetaProperties;
+use logmill_engine::format::meta_properties::FILE_NAME;
 
-use crate::config::{Config, properties};
+use crate::config::Config;
 use crate::random::Random;
 use crate::shard::io_error;
 
-const FILE_NAME: &str = "meta.properties";
 const LOCK: &str = ".lock";
 /// Apache Kafka refuses to start beside a directory that is not a partition's, and names it. Our topics
 /// stand in no metadata log yet: it would take every one of their directories for a stray one.
@@ -19,9 +19,9 @@ const GUARD: &str = "logmill.unclean";
 /// Where Apache Kafka's topics stand.
 const METADATA_LOG: &str = "__cluster_metadata-0";
 
-/// What identifies a broker's log directories.
+/// A broker's log directories, ready to be used.
 #[derive(Debug)]
-pub struct MetaProperties {
+pub struct LogDirs {
     /// The cluster's id: any string.
     pub cluster_id: String,
     /// Held as long as the directories are used.
@@ -30,11 +30,7 @@ pub struct MetaProperties {
 
 /// Makes the log directories where they are missing, locks them, and reads whose they are; new ones become
 /// this broker's.
-pub fn prepare_log_dirs(
-    disk: &dyn Disk,
-    config: &Config,
-    random: &dyn Random,
-) -> Result<MetaProperties, Error> {
+pub fn prepare_log_dirs(disk: &dyn Disk, config: &Config, random: &dyn Random) -> Result<LogDirs, Error> {
     let mut cluster_id = config.cluster_id.clone();
     let mut locks = Vec::new();
     let mut unformatted = Vec::new();
@@ -64,7 +60,7 @@ pub fn prepare_log_dirs(
             .and_then(|()| disk.sync_dir(dir))
             .map_err(io_error(format_args!("making {} in {}", GUARD, dir.display())))?;
     }
-    Ok(MetaProperties { cluster_id, locks })
+    Ok(LogDirs { cluster_id, locks })
 }
 
 /// Makes a directory and those above it that are missing, durably.
@@ -122,21 +118,11 @@ fn read(disk: &dyn Disk, dir: &Path, node_id: i32) -> Result<Option<String>, Err
         Err(error) => return Err(io_error(format_args!("reading {}", path.display()))(error)),
     };
     let fault = |what: String| Error::Corrupt(format!("{}: {what}", path.display()));
-    let (entries, bad) = properties::parse(&content);
-    if let Some(line) = bad.first() {
-        return Err(fault(format!("line {}: {}", line.line, line.reason)));
+    let found = MetaProperties::read(&content).map_err(fault)?;
+    if found.node_id != node_id {
+        return Err(fault(format!("node.id {}, expected {node_id}", found.node_id)));
     }
-    // As in Java, the last one of a key counts.
-    let value = |key: &str| {
-        entries.iter().rev().find(|property| property.key == key).map(|property| property.value.as_str())
-    };
-    let version = value("version").unwrap_or("0");
-    let node = value(if version == "1" { "node.id" } else { "broker.id" });
-    if node != Some(node_id.to_string().as_str()) {
-        return Err(fault(format!("node.id {}, expected {node_id}", node.unwrap_or("missing"))));
-    }
-    let cluster_id = value("cluster.id").ok_or_else(|| fault("no cluster.id".to_owned()))?;
-    Ok(Some(cluster_id.to_owned()))
+    Ok(Some(found.cluster_id))
 }
 
 fn format(
@@ -146,8 +132,9 @@ fn format(
     cluster_id: &str,
     random: &dyn Random,
 ) -> Result<(), Error> {
-    let id: Uuid = random.uuid();
-    let text = format!("cluster.id={cluster_id}\ndirectory.id={id}\nnode.id={node_id}\nversion=1\n");
+    let text =
+        MetaProperties { cluster_id: cluster_id.to_owned(), node_id, directory_id: Some(random.uuid()) }
+            .write();
     replace_file(disk, &dir.join(FILE_NAME), text.as_bytes())
         // An earlier start may have made the directory and ended before this.
         .and_then(|()| sync_parent(disk, dir))
