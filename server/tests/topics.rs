@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -118,6 +119,19 @@ impl Client {
         self.ask(METADATA, &request).topics
     }
 
+    /// Asks, and has it made with `create`, until it is there.
+    fn await_topic(&mut self, name: &str, create: bool) -> MetadataResponseTopic {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let topic = self.topics(&[name], create).remove(0);
+            if topic.error_code == 0 {
+                return topic;
+            }
+            assert_eq!(topic.error_code, 3);
+            assert!(Instant::now() < deadline, "{name} is not made within a minute");
+        }
+    }
+
     fn error_of(&mut self, name: &str) -> i16 {
         self.topics(&[name], false)[0].error_code
     }
@@ -204,29 +218,30 @@ fn a_request_for_too_many_partitions_makes_none() {
 }
 
 #[test]
-fn topics_that_are_asked_for_are_made_and_told_of_at_once() {
+fn topics_that_are_asked_for_are_unknown_at_first_and_there_a_moment_later() {
     let broker = TestBroker::start(&[("num.partitions", "2")]);
     let mut client = broker.connect();
     client.create(&[("c_d", 1)]);
-    let topics = client.topics(&["new", "c.d", "a b", "__consumer_offsets", "c_d"], true);
-    let errors: Vec<i16> = topics.iter().map(|topic| topic.error_code).collect();
-    assert_eq!(errors, [0, 3, 17, 3, 0]);
-    assert_eq!(topics[0].partitions.len(), 2);
-    assert_eq!(client.error_of("new"), 0);
+    let names = ["new", "c.d", "a b", "__consumer_offsets", "c_d"];
+    let errors = |topics: Vec<MetadataResponseTopic>| -> Vec<i16> {
+        topics.iter().map(|topic| topic.error_code).collect()
+    };
+    assert_eq!(errors(client.topics(&names, true)), [3, 3, 17, 3, 0]);
+    let made = client.await_topic("new", false);
+    assert_eq!(made.partitions.len(), 2);
+    assert_eq!(errors(client.topics(&names, true)), [0, 3, 17, 3, 0]);
     assert_eq!(client.topics(&["newer"], false)[0].error_code, 3);
+    // When its name is free again it can be made on the way again.
+    assert_eq!(client.delete(&[by_name("new")]), [0]);
+    assert_eq!(client.topics(&["new"], true)[0].error_code, 3);
+    assert_ne!(client.await_topic("new", true).topic_id, made.topic_id);
 }
 
 #[test]
 fn topics_that_are_asked_for_by_many_at_a_time_are_made_once() {
     let broker = TestBroker::start(&[]);
     let ids: Vec<_> = std::thread::scope(|scope| {
-        let ask = || {
-            scope.spawn(|| {
-                let topic = broker.connect().topics(&["new"], true).remove(0);
-                assert_eq!(topic.error_code, 0);
-                topic.topic_id
-            })
-        };
+        let ask = || scope.spawn(|| broker.connect().await_topic("new", true).topic_id);
         let asking: Vec<_> = (0..CONNECTIONS).map(|_| ask()).collect();
         asking.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

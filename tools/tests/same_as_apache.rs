@@ -41,6 +41,7 @@ fn offsets(arguments: &'static str) -> Step {
 
 fn create_topics() -> Vec<Step> {
     vec![
+        Step::new("org.apache.kafka.tools.FeatureCommand", "describe"),
         topics("--create --replication-factor 1 --partitions 1 --topic test_topic_01"),
         topics("--create --topic test-topic"),
         topics("--create --topic multipart-topic --partitions 3"),

@@ -1,15 +1,40 @@
-//! ApiVersions: which requests this broker answers, in which versions.
+//! ApiVersions: which requests this broker answers, in which versions, and the features of the cluster.
 //!
-//! No features are told of. A feature is a promise about what the whole cluster does (the version of the
-//! metadata log, of transactions, of groups), and a client that finds none does without all of them.
+//! The features are those that a new cluster of Apache Kafka 4.3.1 has. They say how an API behaves, not
+//! whether it is served: that is what the list of APIs says.
 
 use super::{Call, Reply};
 use crate::net::conn::Ended;
-use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use crate::wire::{APIS, Api, ApiRow, ErrorCode};
+use crate::wire::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use crate::wire::{APIS, Api, ApiRow, ErrorCode, Text};
 
 /// From this version on clients say what software they are.
 const SOFTWARE_FROM: i16 = 3;
+/// From this version on clients can read a feature whose least level is 0; older ones fail at it.
+const LEVEL_0_FROM: i16 = 4;
+/// Which state of the finalized features is told: they do not change while a broker runs.
+const FEATURES_EPOCH: i64 = 0;
+
+/// A feature: levels that the broker supports, and the one that the cluster has settled on.
+struct Feature {
+    name: &'static str,
+    min: i16,
+    max: i16,
+    /// 0 is not told.
+    finalized: i16,
+}
+
+const FEATURES: [Feature; 7] = [
+    Feature { name: "eligible.leader.replicas.version", min: 0, max: 1, finalized: 1 },
+    Feature { name: "group.version", min: 0, max: 1, finalized: 1 },
+    Feature { name: "kraft.version", min: 0, max: 1, finalized: 0 },
+    Feature { name: "metadata.version", min: 7, max: 30, finalized: 30 },
+    Feature { name: "share.version", min: 0, max: 1, finalized: 1 },
+    Feature { name: "streams.version", min: 0, max: 1, finalized: 1 },
+    Feature { name: "transaction.version", min: 0, max: 2, finalized: 2 },
+];
 
 pub(crate) fn handle(request: &ApiVersionsRequest, call: &Call) -> Result<Reply, Ended> {
     call.now(&respond(request, call.version))
@@ -33,6 +58,25 @@ fn respond(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
     }
     ApiVersionsResponse {
         api_keys: APIS.iter().map(|row| versions_of(row)).collect(),
+        supported_features: FEATURES
+            .iter()
+            .filter(|feature| version >= LEVEL_0_FROM || feature.min > 0)
+            .map(|feature| SupportedFeatureKey {
+                name: Text::from_static(feature.name),
+                min_version: feature.min,
+                max_version: feature.max,
+            })
+            .collect(),
+        finalized_features_epoch: FEATURES_EPOCH,
+        finalized_features: FEATURES
+            .iter()
+            .filter(|feature| feature.finalized > 0)
+            .map(|feature| FinalizedFeatureKey {
+                name: Text::from_static(feature.name),
+                max_version_level: feature.finalized,
+                min_version_level: feature.finalized,
+            })
+            .collect(),
         ..ApiVersionsResponse::default()
     }
 }
@@ -76,14 +120,29 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_the_advertised_ones_and_features_are_none() {
+    fn versions_are_the_advertised_ones() {
         let request = ApiVersionsRequest::default();
         let response = respond(&request, 0);
         for (told, row) in response.api_keys.iter().zip(&APIS) {
             assert_eq!((told.api_key, told.min_version), (row.key(), row.advertised.min));
             assert_eq!(told.max_version, row.advertised.max, "{}", row.name);
         }
-        assert_eq!(response.supported_features, []);
-        assert_eq!((response.finalized_features_epoch, response.finalized_features), (-1, vec![]));
+    }
+
+    #[test]
+    fn features_of_level_0_are_told_to_those_who_can_read_it() {
+        let request = ApiVersionsRequest {
+            client_software_name: Text::from("a"),
+            client_software_version: Text::from("1"),
+        };
+        let supported = |version| {
+            let features = respond(&request, version).supported_features;
+            features.iter().map(|feature| feature.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(supported(3), ["metadata.version"]);
+        assert_eq!(supported(4), FEATURES.map(|feature| feature.name));
+        let response = respond(&request, 3);
+        assert_eq!(response.finalized_features_epoch, 0);
+        assert!(response.finalized_features.iter().all(|feature| feature.name != "kraft.version"));
     }
 }

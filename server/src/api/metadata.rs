@@ -1,14 +1,16 @@
 //! Metadata: this broker, and topics with their partitions; topics that are not there may be made on the way.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use logmill_engine::format::Uuid;
 
 use super::node::Node;
-use super::{Answer, Call, Reply, operations};
+use super::{Call, Reply, operations};
 use crate::config::topic_name;
 use crate::metadata::{CreateTopics, Image, LEADER_EPOCH, NewTopic, Order, Refused, Topic, ask};
 use crate::net::conn::Ended;
+use crate::shard::LocalShard;
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
@@ -19,37 +21,39 @@ use crate::wire::{ErrorCode, Text};
 const TOPIC_ID_FROM: i16 = 12;
 /// The version in which no topics stand for all of them. Later ones have a null for that.
 const EMPTY_IS_ALL: i16 = 0;
-/// How long an answer waits for topics to be made. They are made all the same, and the client asks again.
-const CREATION_WAIT_MS: u64 = 5_000;
+/// Topics that one shard has the controller make at a time. Clients ask again for what is beyond them.
+const CREATING_MAX: usize = 1_000;
 
-/// Answers at once, unless topics have to be made first.
+/// Answers at once. Topics that have to be made first are not there yet, and the client asks again.
 pub(crate) fn handle(request: MetadataRequest, call: Call) -> Result<Reply, Ended> {
     if let Some(refused) = check(&request, call.version) {
         return call.now(&refused);
     }
-    let missing = match call.shard.broker().config.auto_create_topics {
-        true => creatable(&request, &call.shard.image(), call.version),
-        false => Vec::new(),
-    };
-    if missing.is_empty() {
-        return call.now(&respond_now(&request, &call));
+    if call.shard.broker().config.auto_create_topics {
+        begin_creation(creatable(&request, &call.shard.image(), call.version), &call.shard);
     }
-    Ok(Reply::Later(Box::pin(create_and_answer(missing, request, call))))
+    call.now(&respond_now(&request, &call))
 }
 
-/// Apache Kafka says that there is no such topic and makes it meanwhile. Clients that are told of it at once
-/// save themselves a turn.
-async fn create_and_answer(missing: Vec<Text>, request: MetadataRequest, call: Call) -> Answer {
-    let time_is_up = call.shard.host().runtime.sleep(CREATION_WAIT_MS);
-    tokio::select! {
-        biased;
-        () = create(&missing, &call) => (),
-        () = time_is_up => tracing::warn!("topics are not made yet: {}", missing.join(", ")),
+/// Has topics made, but for those that are being made.
+fn begin_creation(mut names: Vec<Text>, shard: &Rc<LocalShard>) {
+    {
+        let mut creating = shard.creating().borrow_mut();
+        names.retain(|name| creating.len() < CREATING_MAX && creating.insert(name.detached()));
     }
-    call.answer(&respond_now(&request, &call))
+    if names.is_empty() {
+        return;
+    }
+    let names: Vec<Text> = names.iter().map(Text::detached).collect();
+    let maker = shard.clone();
+    shard.host().runtime.spawn(Box::pin(async move {
+        create(&names, &maker).await;
+        let mut creating = maker.creating().borrow_mut();
+        names.iter().for_each(|name| _ = creating.remove(name));
+    }));
 }
 
-async fn create(names: &[Text], call: &Call) {
+async fn create(names: &[Text], shard: &LocalShard) {
     let order = |reply| {
         Order::Create(CreateTopics {
             topics: names.iter().cloned().map(NewTopic::with_defaults).collect(),
@@ -58,7 +62,7 @@ async fn create(names: &[Text], call: &Call) {
             reply,
         })
     };
-    let results = match ask(&call.shard, order).await {
+    let results = match ask(shard, order).await {
         Some(Ok(results)) => results,
         Some(Err(refused)) => names.iter().map(|_| Err(refused.clone())).collect(),
         None => return,

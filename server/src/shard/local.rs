@@ -1,6 +1,7 @@
 //! `LocalShard`: the shard of this thread, as the tasks on the thread see it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
@@ -28,6 +29,7 @@ use crate::group::{Coordinators, Query};
 use crate::metadata::{Image, Order, OrderQueue};
 use crate::net::runtime::Runtime;
 use crate::random::Random;
+use crate::wire::Text;
 
 /// What a thread takes from outside: the seams but for the network, which comes with the listeners.
 #[derive(Clone)]
@@ -71,6 +73,8 @@ pub struct LocalShard {
     producer_ids: Cell<Range<i64>>,
     /// Where orders go, on the controller's shard.
     orders: RefCell<Option<OrderQueue>>,
+    /// Topics that clients of this shard asked for and the controller is making.
+    creating: RefCell<HashSet<Text>>,
 }
 
 struct State {
@@ -108,6 +112,7 @@ impl LocalShard {
             encode_buf: RefCell::new(BytesMut::new()),
             producer_ids: Cell::new(0..0),
             orders: RefCell::new(None),
+            creating: RefCell::new(HashSet::new()),
         });
         let runtime = shard.host.runtime.clone();
         runtime.spawn(Box::pin(take_mail(shard.clone(), parts.mailbox)));
@@ -143,6 +148,11 @@ impl LocalShard {
     /// Producer ids of this shard's block.
     pub(crate) fn producer_ids(&self) -> &Cell<Range<i64>> {
         &self.producer_ids
+    }
+
+    /// Topics that clients of this shard asked for and the controller is making.
+    pub(crate) fn creating(&self) -> &RefCell<HashSet<Text>> {
+        &self.creating
     }
 
     /// Makes this the controller's shard.
