@@ -127,7 +127,7 @@ async fn read_requests<'a>(
     room: &'a Semaphore,
     replies: mpsc::Sender<Queued<'a>>,
 ) -> Result<(), Ended> {
-    let mut frames = FrameReader::default();
+    let mut frames = FrameReader::new(shard.receive_pool());
     let frame_len_max = shard.broker().config.socket_request_max_bytes as usize;
     loop {
         while let Some(frame) = frames.next_frame(frame_len_max).map_err(Ended::Frame)? {

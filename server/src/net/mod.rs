@@ -7,6 +7,7 @@ pub mod accept;
 pub mod conn;
 pub mod frame;
 pub mod outbox;
+pub(crate) mod receive_pool;
 pub mod runtime;
 pub mod socket;
 
@@ -27,6 +28,9 @@ pub trait Listener {
 pub trait Stream {
     /// Who is at the other end, for the log.
     fn peer(&self) -> &str;
+
+    /// Waits for bytes, or for the end of them.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Waits for bytes, makes room for `room` of them, and appends what is there. 0: the peer has finished.
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>>;

@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::topic_name::CONSUMER_OFFSETS;
 use crate::group::{Coordinators, Query};
 use crate::metadata::{Image, Order, OrderQueue};
+use crate::net::receive_pool::ReceivePool;
 use crate::net::runtime::Runtime;
 use crate::random::Random;
 use crate::wire::Text;
@@ -67,6 +68,8 @@ pub struct LocalShard {
     lanes: Lanes,
     image: RefCell<Arc<Image>>,
     state: RefCell<State>,
+    /// What busy connections receive into.
+    receive_pool: ReceivePool,
     /// Responses are encoded here and split off.
     encode_buf: RefCell<BytesMut>,
     /// Producer ids that this shard may give out without asking the controller.
@@ -109,6 +112,7 @@ impl LocalShard {
                 watches: Watches::default(),
                 groups,
             }),
+            receive_pool: ReceivePool::default(),
             encode_buf: RefCell::new(BytesMut::new()),
             producer_ids: Cell::new(0..0),
             orders: RefCell::new(None),
@@ -138,6 +142,11 @@ impl LocalShard {
     /// The topics as this shard sees them.
     pub(crate) fn image(&self) -> Arc<Image> {
         self.image.borrow().clone()
+    }
+
+    /// What busy connections receive into.
+    pub(crate) fn receive_pool(&self) -> &ReceivePool {
+        &self.receive_pool
     }
 
     /// The buffer that responses are encoded in, empty between two of them.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use logmill_engine::disk::FileSlice;
@@ -57,19 +57,21 @@ impl Pipe {
         wake(&mut self.writer);
     }
 
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.arrived.is_empty() && !(self.is_closed && self.in_transit.is_empty()) {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut BytesMut,
         room: usize,
     ) -> Poll<io::Result<usize>> {
-        if self.arrived.is_empty() {
-            if self.is_closed && self.in_transit.is_empty() {
-                return Poll::Ready(Ok(0));
-            }
-            self.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
+        ready!(self.poll_readable(cx))?;
         let len = self.arrived.len().min(room);
         buf.extend(self.arrived.drain(..len));
         Poll::Ready(Ok(len))
@@ -145,6 +147,10 @@ impl Drop for SimSocket {
 impl Stream for SimSocket {
     fn peer(&self) -> &str {
         &self.peer
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.incoming.borrow_mut().poll_readable(cx)
     }
 
     fn poll_read(&self, cx: &mut Context<'_>, buf: &mut BytesMut, room: usize) -> Poll<io::Result<usize>> {
