@@ -1,6 +1,8 @@
 //! `logmill bench`: the commands that measure.
 
 use crate::compare::CompareArgs;
+use crate::crash::{FailingArgs, KillsArgs, PowerArgs, StartArgs};
+use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
 use crate::rig::Error;
 
@@ -12,6 +14,17 @@ pub enum Command {
     /// The least a broker can do on this machine.
     #[command(subcommand)]
     Floor(FloorCommand),
+    /// Cuts the power of a broker under load, and checks what is left.
+    Power(PowerArgs),
+    /// Kills and stops a broker under load, and checks what is left.
+    Kills(KillsArgs),
+    /// Fails the writes of one log directory of two, and checks what is served.
+    Failing(FailingArgs),
+    /// Measures a start after a crash.
+    Start(StartArgs),
+    /// The disk of the commands above, in a process of its own.
+    #[command(hide = true)]
+    Disk(DiskArgs),
 }
 
 impl Command {
@@ -22,6 +35,11 @@ impl Command {
             Command::Floor(command) => {
                 command.run().map_err(|source| Error::Io { what: "floor".into(), source })
             }
+            Command::Power(args) => args.run(),
+            Command::Kills(args) => args.run(),
+            Command::Failing(args) => args.run(),
+            Command::Start(args) => args.run(),
+            Command::Disk(args) => args.run().map_err(|source| Error::Io { what: "disk".into(), source }),
         }
     }
 }

@@ -4,5 +4,8 @@
 mod child;
 pub mod command;
 pub mod compare;
+pub mod crash;
+pub mod device;
 pub mod floor;
+mod ledger;
 pub mod rig;

@@ -30,7 +30,7 @@ const START_MAX: Duration = Duration::from_secs(300);
 const STOP_MAX: Duration = Duration::from_secs(120);
 
 /// Between two questions whether it serves yet.
-const PROBE_EVERY: Duration = Duration::from_millis(20);
+const PROBE_EVERY: Duration = Duration::from_millis(5);
 
 /// Sixteen bytes in base64, as Kafka's tools make them.
 const CLUSTER_ID: &str = "cmlncmlncmlncmlncmlncg";
@@ -100,6 +100,8 @@ pub struct Broker {
     launch: Launch,
     /// None once it was stopped. Before `home`: it must have ended when the directory goes.
     process: Option<Process>,
+    /// From the start of the process to the first answer that says that it serves.
+    start_time: Duration,
     archive: Option<Archive>,
     home: Home,
 }
@@ -138,7 +140,7 @@ impl Broker {
         launch: Launch,
         archive: Option<Archive>,
     ) -> Result<Broker, Error> {
-        let mut broker = Broker { name, launch, process: None, archive, home };
+        let mut broker = Broker { name, launch, process: None, start_time: Duration::ZERO, archive, home };
         broker.restart()?;
         Ok(broker)
     }
@@ -146,19 +148,16 @@ impl Broker {
     /// Starts it again on the same data and the same ports, after stopping it when it runs; returns when it
     /// serves.
     pub fn restart(&mut self) -> Result<(), Error> {
-        self.stop()?;
+        let deadline = self.launch()? + START_MAX;
         let log = self.log_file();
-        let output = OpenOptions::new().create(true).append(true).open(&log);
-        let output = Output::File(output.map_err(Error::io(format!("opening {}", log.display())))?);
-        let process = self.process.insert(Process::spawn(&self.launch, output)?);
-        let deadline = Instant::now() + START_MAX;
+        let started = deadline - START_MAX;
         loop {
             // Waits on the process, so that its death is noticed at once.
-            if let Some(status) = process.wait(Instant::now() + PROBE_EVERY) {
-                self.process = None;
+            if let Some(status) = self.await_end(Instant::now() + PROBE_EVERY) {
                 return Err(Error::with_log(format!("{} ended at its start: {status}", self.name), &log));
             }
             if probe::serves(self.home.address()) {
+                self.start_time = started.elapsed();
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -167,6 +166,29 @@ impl Broker {
                 return Err(Error::with_log(what, &log));
             }
         }
+    }
+
+    /// As `restart`, but says when its process began and does not wait.
+    pub fn launch(&mut self) -> Result<Instant, Error> {
+        self.stop()?;
+        let log = self.log_file();
+        let output = OpenOptions::new().create(true).append(true).open(&log);
+        let output = Output::File(output.map_err(Error::io(format!("opening {}", log.display())))?);
+        let started = Instant::now();
+        self.process = Some(Process::spawn(&self.launch, output)?);
+        Ok(started)
+    }
+
+    /// Its status if it ends by itself before the deadline.
+    pub fn await_end(&mut self, deadline: Instant) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.wait(deadline)?;
+        self.process = None;
+        Some(status)
+    }
+
+    /// How long its last start took until it served.
+    pub fn start_time(&self) -> Duration {
+        self.start_time
     }
 
     /// SIGTERM, and SIGKILL if that does not end it in time. None when it was stopped already.

@@ -16,13 +16,13 @@ use super::{Error, cleanup, usage::ProcessStat};
 const PREFIX: &str = "logmill-rig-";
 
 /// The directory; it and all in it are removed on drop.
-pub(super) struct RunDirectory {
+pub(crate) struct RunDirectory {
     path: PathBuf,
 }
 
 impl RunDirectory {
     /// Makes a new one under `root`, after removing those of processes that are gone.
-    pub(super) fn create(root: &Path) -> Result<RunDirectory, Error> {
+    pub(crate) fn create(root: &Path) -> Result<RunDirectory, Error> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         sweep(root)?;
         let pid = process::id();
@@ -35,7 +35,7 @@ impl RunDirectory {
         Ok(RunDirectory { path })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -40,13 +40,13 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: names what was tried.
-    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let what = what.into();
         move |source| Error::Io { what, source }
     }
 
     /// A failure told with the end of a log file.
-    pub(super) fn with_log(what: impl Into<String>, log: &Path) -> Error {
+    pub(crate) fn with_log(what: impl Into<String>, log: &Path) -> Error {
         let output = tail(log).unwrap_or_else(|error| format!("({}: {error})", log.display()));
         Error::Failed { what: what.into(), output }
     }

@@ -17,14 +17,14 @@
 mod broker;
 mod cleanup;
 mod confine;
-mod directory;
+pub(crate) mod directory;
 mod error;
 mod jars;
 mod jvm;
 mod ports;
 mod prepared;
 mod probe;
-mod process;
+pub(crate) mod process;
 mod tool;
 mod usage;
 

@@ -26,15 +26,15 @@ use super::{Error, cleanup, confine::confine};
 
 /// What to start.
 #[derive(Clone, Debug)]
-pub(super) struct Launch {
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<OsString>,
-    pub(super) environment: Vec<(String, String)>,
-    pub(super) without_io_uring: bool,
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) without_io_uring: bool,
 }
 
 /// Where a child's output goes.
-pub(super) enum Output {
+pub(crate) enum Output {
     /// Both streams to this file; nothing on standard input.
     File(File),
     /// Each through its own pipe; standard input too.
@@ -42,7 +42,7 @@ pub(super) enum Output {
 }
 
 /// A running child. It is killed when this is dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     pid: Pid,
     pidfd: OwnedFd,
@@ -51,7 +51,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(launch: &Launch, output: Output) -> Result<Process, Error> {
+    pub(crate) fn spawn(launch: &Launch, output: Output) -> Result<Process, Error> {
         let what = format!("starting {}", launch.program.display());
         let command = command(launch, output).map_err(Error::io(what.clone()))?;
         let (reply, child) = mpsc::sync_channel(1);
@@ -64,17 +64,17 @@ impl Process {
         Ok(Process { child, pid, pidfd, status: None })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The three pipes of a child that was started with `Output::Pipes`; each can be taken once.
-    pub(super) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+    pub(crate) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
     /// Its status if it ends before `deadline`.
-    pub(super) fn wait(&mut self, deadline: Instant) -> Option<ExitStatus> {
+    pub(crate) fn wait(&mut self, deadline: Instant) -> Option<ExitStatus> {
         while self.status.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             let limit = Timespec::try_from(left).expect("deadlines are minutes at most");
@@ -89,7 +89,7 @@ impl Process {
     }
 
     /// SIGTERM, then SIGKILL after `grace`.
-    pub(super) fn stop(&mut self, grace: Duration) -> ExitStatus {
+    pub(crate) fn stop(&mut self, grace: Duration) -> ExitStatus {
         if self.status.is_none() {
             // Refused only when it ended by itself meanwhile.
             let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
@@ -98,7 +98,7 @@ impl Process {
     }
 
     /// SIGKILL to the child and its group; returns when it is reaped.
-    pub(super) fn kill(&mut self) -> ExitStatus {
+    pub(crate) fn kill(&mut self) -> ExitStatus {
         self.finish()
     }
 
