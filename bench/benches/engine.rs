@@ -68,7 +68,13 @@ fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
     directory::create(disk, dir, "bench", id(index)).expect("a partition is made");
     let config = PartitionConfig {
         batch: RULES,
-        log: LogLimits { segment_bytes: 1 << 30, index_interval_bytes: 4_096 },
+        log: LogLimits {
+            segment_bytes: 1 << 30,
+            segment_ms: i64::MAX,
+            segment_jitter_ms: 0,
+            index_bytes_max: 10 << 20,
+            index_interval_bytes: 4_096,
+        },
         leader_epoch: 0,
         ack,
     };

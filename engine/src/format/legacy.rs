@@ -36,6 +36,36 @@ pub struct LegacyEntry<'a> {
     bytes: &'a [u8],
 }
 
+/// What the first bytes of an entry say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegacyHead {
+    /// Bytes of the whole entry.
+    pub size: usize,
+    /// Offset of its last message.
+    pub last_offset: i64,
+    /// Largest time of its messages, -1 without one.
+    pub max_timestamp: i64,
+}
+
+/// Bytes that [`LegacyHead::read`] looks at. Every entry has so many.
+pub const HEAD_LEN: usize = LEN_MIN[0];
+
+impl LegacyHead {
+    /// Reads the head of an entry whose rest may be missing; `None` when it is not of magic 0 or 1, or too
+    /// short to be one.
+    pub fn read(bytes: &[u8]) -> Option<LegacyHead> {
+        let bytes = bytes.get(..HEAD_LEN)?;
+        let size = SIZE_END + usize::try_from(int32(bytes, 8)).ok()?;
+        let magic = usize::from(bytes[MAGIC_AT]);
+        let max_timestamp = if magic == 0 { NO_TIMESTAMP } else { int64(bytes, FIELDS_FROM) };
+        (size >= *LEN_MIN.get(magic)?).then_some(LegacyHead {
+            size,
+            last_offset: int64(bytes, 0),
+            max_timestamp,
+        })
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyMessage<'a> {

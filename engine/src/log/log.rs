@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use zerocopy::IntoBytes;
 
+use super::cache::{Cache, LogKey, Place};
+use super::deletion::Deletions;
+use super::file_name::{FileKind, file_path};
 use super::scan::BatchAt;
-use super::segment::{Segment, base_offset_of, file_name};
+use super::segment::{Growth, NO_TIMESTAMP, RollQuestion, Segment};
 use crate::disk::{Disk, FileSlice, OpenFile, OpenMode, SyncKind};
 use crate::error::Error;
-use crate::format::{Batch, BatchHeader, record};
+use crate::format::Batch;
 
 /// A place behind a batch: everything in front of it is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub struct LogEnd {
     pub max_timestamp: i64,
 }
 
-/// An offset and the timestamp of its record.
+/// An offset and a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOffset {
     /// The record's offset.
@@ -48,6 +51,12 @@ pub struct BatchSlice {
 pub struct LogLimits {
     /// A segment takes no batch that would make it larger, unless it is empty.
     pub segment_bytes: u64,
+    /// A segment takes no batch that is so much later than its first one.
+    pub segment_ms: i64,
+    /// Each segment rolls up to so much earlier than `segment_ms` says, so that many do not roll at once.
+    pub segment_jitter_ms: i64,
+    /// Largest index file.
+    pub index_bytes_max: u32,
     /// Bytes between two index entries.
     pub index_interval_bytes: u64,
 }
@@ -55,83 +64,74 @@ pub struct LogLimits {
 /// Segments in rising order of base offset; there is always one, and the last is appended to.
 #[derive(Debug)]
 pub struct Log {
-    dir: PathBuf,
-    segments: Vec<Segment>,
-    next_offset: i64,
+    pub(super) key: LogKey,
+    pub(super) dir: PathBuf,
+    pub(super) limits: LogLimits,
+    pub(super) segments: Vec<Segment>,
+    /// Of the last segment.
+    pub(super) growth: Growth,
+    pub(super) next_offset: i64,
+    /// Nobody reads in front of it, also where there are bytes.
+    pub(super) start_offset: i64,
+    /// Everything in front of it is on the device, and so is what an opening takes for granted there.
+    pub(super) recovery_point: LogEnd,
+    /// Files of sealed segments, and those that go with them, that no submitted sync covers.
+    pub(super) unsynced: Vec<(OpenFile, SyncKind)>,
     /// The directory, open, when a segment was made whose name no submitted sync covers. It is opened with
     /// the segment, because a failure then refuses one append and not a whole wave.
-    new_name: Option<OpenFile>,
+    pub(super) new_name: Option<OpenFile>,
+    rolled: Option<i64>,
+    pub(super) deletions: Deletions,
 }
 
 impl Log {
     /// Begins an empty log in a directory that is there. Its file's name is durable only after the
     /// directory's sync.
-    pub fn create(disk: &dyn Disk, dir: &Path) -> Result<Log, Error> {
-        let segments = vec![Segment::create(disk, dir, 0)?];
-        Ok(Log { dir: dir.to_owned(), segments, next_offset: 0, new_name: None })
+    pub fn create(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+        let path = file_path(dir, 0, FileKind::Log);
+        disk.open(&path, OpenMode::CreateNew)
+            .map(drop)
+            .map_err(Error::io(format_args!("creating {}", path.display())))
     }
 
-    /// Opens what the directory holds, giving `see` each batch in order, and makes it durable before
-    /// anybody reads it: the process before this one may have ended between a write and its sync.
-    ///
-    /// Where that process did not stop cleanly, the checksums of all batches are verified, and the log ends
-    /// at the first one that is not whole: what is behind it was never acknowledged, because a wave syncs
-    /// every segment that an append touched. After a clean stop such a batch is damage.
-    pub fn open(
-        disk: &dyn Disk,
-        dir: &Path,
+    /// A log of these segments, whose last one ends in front of `next_offset`.
+    pub(super) fn of(
+        (key, dir): (LogKey, &Path),
         limits: LogLimits,
-        was_clean: bool,
-        mut see: impl FnMut(&BatchHeader),
-    ) -> Result<Log, Error> {
-        let entries = disk.list(dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
-        let bases: Vec<i64> = entries.iter().filter_map(|entry| base_offset_of(&entry.name)).collect();
-        let mut log = Log { dir: dir.to_owned(), segments: Vec::new(), next_offset: 0, new_name: None };
-        let mut is_cut = false;
-        for base_offset in bases {
-            if is_cut || (!log.segments.is_empty() && base_offset != log.next_offset) {
-                log.drop_or_refuse(disk, base_offset, was_clean || base_offset < log.next_offset)?;
-                is_cut = true;
-                continue;
-            }
-            log.next_offset = base_offset;
-            let interval = limits.index_interval_bytes;
-            let (segment, cut) = Segment::open(disk, dir, base_offset, was_clean, interval, |header| {
-                log.next_offset = header.last_offset() + 1;
-                see(header);
-            })?;
-            log.segments.push(segment);
-            is_cut = cut;
+        segments: Vec<Segment>,
+        next_offset: i64,
+    ) -> Log {
+        let first = segments[0].base_offset;
+        Log {
+            key,
+            dir: dir.to_owned(),
+            limits,
+            segments,
+            growth: Growth::default(),
+            next_offset,
+            start_offset: first,
+            recovery_point: LogEnd {
+                offset: first,
+                segment: first,
+                position: 0,
+                max_timestamp: NO_TIMESTAMP,
+            },
+            unsynced: Vec::new(),
+            new_name: None,
+            rolled: None,
+            deletions: Deletions::default(),
         }
-        if log.segments.is_empty() {
-            log.segments.push(Segment::create(disk, dir, 0)?);
-        }
-        if !was_clean {
-            let syncing = || Error::io(format!("syncing {}", dir.display()));
-            log.segments.iter().try_for_each(|segment| segment.file.sync()).map_err(syncing())?;
-            disk.sync_dir(dir).map_err(syncing())?;
-        }
-        Ok(log)
     }
 
-    /// A segment that does not begin where the one before it ends.
-    fn drop_or_refuse(&self, disk: &dyn Disk, base_offset: i64, is_damage: bool) -> Result<(), Error> {
-        let path = self.dir.join(file_name(base_offset));
-        let fault = format!(
-            "segment {}: begins at offset {base_offset}, expected {}",
-            path.display(),
-            self.next_offset
-        );
-        if is_damage {
-            return Err(Error::Corrupt(fault));
-        }
-        tracing::warn!("{fault}: removed, what it holds was never acknowledged");
-        disk.remove_file(&path).map_err(Error::io(format_args!("removing {}", path.display())))
-    }
-
-    /// The first offset that is there.
+    /// The first offset that may be read.
     pub fn start_offset(&self) -> i64 {
-        self.segments[0].base_offset
+        self.start_offset
+    }
+
+    /// Keeps readers from what lies in front of `offset`. Its segments stay until [`Log::delete_below`].
+    pub fn raise_start(&mut self, offset: i64) {
+        assert!(offset <= self.next_offset, "a log begins at its end at the latest");
+        self.start_offset = self.start_offset.max(offset);
     }
 
     /// Behind the last batch.
@@ -141,73 +141,171 @@ impl Log {
             offset: self.next_offset,
             segment: active.base_offset,
             position: active.size,
-            max_timestamp: active.max_timestamp,
+            max_timestamp: active.known_largest().timestamp,
         }
+    }
+
+    /// Everything in front of it is on the device, indexes of sealed segments included: an opening reads
+    /// nothing in front of the segment that holds it.
+    pub fn recovery_point(&self) -> i64 {
+        self.recovery_point.offset
+    }
+
+    /// Takes note that what [`Log::take_unsynced`] handed out when the log ended at `end` is on the device.
+    pub fn durable_to(&mut self, end: LogEnd) {
+        if end.offset > self.recovery_point.offset {
+            self.recovery_point = end;
+        }
+    }
+
+    /// Bytes of all segments.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// The first offset of each segment, rising.
+    pub fn segment_bases(&self) -> impl DoubleEndedIterator<Item = i64> {
+        self.segments.iter().map(|segment| segment.base_offset)
+    }
+
+    /// Where a file of a segment lies, or would.
+    pub fn path(&self, base_offset: i64, kind: FileKind) -> PathBuf {
+        file_path(&self.dir, base_offset, kind)
     }
 
     fn active(&self) -> &Segment {
         self.segments.last().expect("a log has a segment")
     }
 
-    /// Appends a batch at the next offset and says which offset that was.
+    /// The segment at `index`, and how its files are found.
+    pub(super) fn segment(&mut self, index: usize) -> (&mut Segment, Place<'_>) {
+        let segment = &mut self.segments[index];
+        let place = Place { log: self.key, dir: &self.dir, base_offset: segment.base_offset };
+        (segment, place)
+    }
+
+    /// The last segment that begins at `offset` or in front of it; the first one where there is none.
+    pub(super) fn segment_of(&self, offset: i64) -> usize {
+        self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
+    }
+
+    /// Appends a batch at the next offset and says which offset that was. It may roll first, which
+    /// [`Log::take_rolled`] tells.
     pub fn append(
         &mut self,
-        disk: &dyn Disk,
+        cache: &mut Cache,
         batch: &Batch,
         leader_epoch: i32,
-        limits: LogLimits,
+        now_ms: i64,
     ) -> Result<i64, Error> {
-        self.roll_if_full(disk, batch.size() as u64, limits)?;
         let base_offset = self.next_offset;
         let (header, records) = batch.stamped(base_offset, leader_epoch);
+        let size = batch.size() as u64;
+        let last = self.segments.len() - 1;
+        let place = Place { log: self.key, dir: &self.dir, base_offset: self.segments[last].base_offset };
+        self.growth.begin(&self.segments[last], cache, &place, now_ms)?;
+        let question = RollQuestion {
+            size,
+            last_offset: base_offset + batch.offsets() - 1,
+            max_timestamp: header.max_timestamp(),
+            now_ms,
+        };
+        let jitter_ms = self.jitter_ms(place.base_offset);
+        if self.segments[last].must_roll(&self.growth, &self.limits, jitter_ms, &question) {
+            self.roll(cache, now_ms)?;
+        }
         let active = self.segments.last_mut().expect("a log has a segment");
+        let place = Place { log: self.key, dir: &self.dir, base_offset: active.base_offset };
+        active.write_gathered(cache, &place)?;
+        let at = BatchAt::new(header, active.size, size);
+        let parts = [header.as_bytes(), records];
         active
-            .append(&header, [header.as_bytes(), records], limits.index_interval_bytes)
-            .map_err(Error::io(format_args!("appending to {} at {}", self.dir.display(), active.size)))?;
+            .append(&at, parts, &mut self.growth, self.limits.index_interval_bytes)
+            .map_err(|source| Error::io(format_args!("appending to {place} at {}", at.position))(source))?;
         self.next_offset = base_offset + batch.offsets();
         Ok(base_offset)
     }
 
-    fn roll_if_full(&mut self, disk: &dyn Disk, size: u64, limits: LogLimits) -> Result<(), Error> {
-        let active = self.active();
-        if active.size == 0 || active.size + size <= limits.segment_bytes {
+    /// A number below the jitter that differs from segment to segment, and is the same for one.
+    fn jitter_ms(&self, base_offset: i64) -> i64 {
+        if self.limits.segment_jitter_ms <= 0 {
+            return 0;
+        }
+        let of_dir = crc32c::crc32c(self.dir.as_os_str().as_encoded_bytes());
+        let mixed = crc32c::crc32c_append(of_dir, &base_offset.to_be_bytes());
+        i64::from(mixed) % self.limits.segment_jitter_ms
+    }
+
+    /// Seals the segment that grows and begins the next one, unless it is empty.
+    pub fn roll(&mut self, cache: &mut Cache, now_ms: i64) -> Result<(), Error> {
+        if self.active().size == 0 {
             return Ok(());
         }
-        let dir = disk
+        let dir = cache
+            .disk()
             .open(&self.dir, OpenMode::Directory)
             .map_err(Error::io(format_args!("opening {}", self.dir.display())))?;
-        self.segments.push(Segment::create(disk, &self.dir, self.next_offset)?);
+        let (next_offset, key) = (self.next_offset, self.key);
+        let active = self.segments.last_mut().expect("a log has a segment");
+        let place = Place { log: key, dir: &self.dir, base_offset: active.base_offset };
+        active.complete(cache, &place, &mut self.growth)?;
+        let new = Segment::create(cache, &Place { base_offset: next_offset, ..place })?;
+        let written = active.take_appended(&mut self.growth).into_iter().chain(active.take_indexes());
+        self.unsynced.extend(written.map(|file| (file, SyncKind::Data)));
+        active.seal();
+        self.segments.push(new);
+        self.growth = Growth::since(now_ms);
         self.new_name = Some(dir);
+        self.rolled = Some(next_offset);
         Ok(())
     }
 
-    /// Hands out everything that has to be synced for what is appended so far to be durable.
+    /// The base offset of the newest segment, when it was begun since the last call.
+    pub fn take_rolled(&mut self) -> Option<i64> {
+        self.rolled.take()
+    }
+
+    /// Has a file synced with the next wave: the recovery point does not pass it before.
+    pub fn sync_with_wave(&mut self, file: OpenFile, kind: SyncKind) {
+        self.unsynced.push((file, kind));
+    }
+
+    /// Hands out what has to be synced for [`Log::end`] to be durable. It counts as on its way: a failure is
+    /// final anyway.
     pub fn take_unsynced(&mut self, mut sync: impl FnMut(OpenFile, SyncKind)) {
+        self.unsynced.drain(..).for_each(|(file, kind)| sync(file, kind));
+        let active = self.segments.last_mut().expect("a log has a segment");
+        // Its index is built anew should the process end: only at a roll or a stop does it have to last.
+        if let Some(file) = active.take_appended(&mut self.growth) {
+            sync(file, SyncKind::Data);
+        }
         if let Some(dir) = self.new_name.take() {
             sync(dir, SyncKind::Entries);
-        }
-        // Rolled segments stand right before the active one and are clean from some point on.
-        for segment in
-            self.segments.iter_mut().rev().take_while(|segment| segment.is_dirty || segment.size == 0)
-        {
-            if std::mem::take(&mut segment.is_dirty) {
-                sync(segment.file.clone(), SyncKind::Data);
-            }
         }
     }
 
     /// The bytes from the batch that holds `offset` on: of one segment, up to `end`, at most `len_max` of
     /// them, but never less than the first batch.
-    pub fn slice(&self, offset: i64, end: LogEnd, len_max: u32) -> Result<Option<BatchSlice>, Error> {
-        let from = self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
-        for segment in self.segments[from..].iter().take_while(|segment| segment.base_offset <= end.segment) {
+    pub fn slice(
+        &mut self,
+        cache: &mut Cache,
+        offset: i64,
+        end: LogEnd,
+        len_max: u32,
+    ) -> Result<Option<BatchSlice>, Error> {
+        let interval = self.limits.index_interval_bytes;
+        for index in self.segment_of(offset)..self.segments.len() {
+            let (segment, place) = self.segment(index);
+            if segment.base_offset > end.segment {
+                break;
+            }
             let limit = readable_bytes(segment, end);
-            if let Some(first) = segment.find_offset(offset, limit)? {
+            if let Some(first) = segment.find_offset(cache, &place, interval, offset, limit)? {
                 let len = u64::from(len_max).min(limit - first.position).max(first.size);
                 let as_u32 = |len| u32::try_from(len).expect("a batch and a fetch are below 4 GiB");
                 return Ok(Some(BatchSlice {
                     bytes: FileSlice {
-                        file: segment.file.clone(),
+                        file: segment.file(cache, &place)?,
                         position: first.position,
                         len: as_u32(len),
                     },
@@ -219,64 +317,40 @@ impl Log {
         Ok(None)
     }
 
-    /// The first record in front of `end` with a timestamp of `timestamp` or later.
-    pub fn offset_at_time(&self, timestamp: i64, end: LogEnd) -> Result<Option<TimedOffset>, Error> {
-        for segment in self.segments.iter().take_while(|segment| segment.base_offset <= end.segment) {
-            if segment.max_timestamp < timestamp {
-                continue;
+    /// Makes indexes exact and everything durable; waits. For a clean stop.
+    pub fn stop(&mut self, cache: &mut Cache) -> Result<(), Error> {
+        let last = self.segments.len() - 1;
+        let mut growth = std::mem::take(&mut self.growth);
+        let (active, place) = self.segment(last);
+        let completed = active.complete(cache, &place, &mut growth);
+        self.growth = growth;
+        completed?;
+        let mut files: Vec<OpenFile> = self.unsynced.drain(..).map(|(file, _)| file).collect();
+        for index in 0..=last {
+            let (segment, place) = self.segment(index);
+            // Of a sealed one only what was built anew is not in its file yet.
+            if segment.lacks_entries() {
+                segment.write_indexes(cache, &place)?;
             }
-            if let Some(batch) = segment.find_timestamp(timestamp, readable_bytes(segment, end))? {
-                return record_in(segment, &batch, timestamp).map(Some);
-            }
+            files.extend(segment.take_indexes());
         }
-        Ok(None)
+        files.extend(self.segments[last].take_appended(&mut self.growth));
+        let syncing = || Error::io(format!("syncing {}", self.dir.display()));
+        files.into_iter().try_for_each(|file| file.sync()).map_err(syncing())?;
+        // The index files may be new.
+        cache.disk().sync_dir(&self.dir).map_err(syncing())?;
+        self.new_name = None;
+        self.recovery_point = self.end();
+        Ok(())
     }
 
-    /// The first record in front of `end` with the largest timestamp of all.
-    pub fn offset_of_max_timestamp(&self, end: LogEnd) -> Result<Option<TimedOffset>, Error> {
-        let before = self.segments.iter().take_while(|segment| segment.base_offset < end.segment);
-        let max = before.map(|segment| segment.max_timestamp).fold(end.max_timestamp, i64::max);
-        if max < 0 { Ok(None) } else { self.offset_at_time(max, end) }
-    }
-
-    /// Makes everything durable; waits. For a clean stop.
-    pub fn sync_all(&mut self) -> Result<(), Error> {
-        let mut result = Ok(());
-        let dir = self.dir.clone();
-        self.take_unsynced(|file, _| {
-            if result.is_ok() {
-                result = file.sync().map_err(Error::io(format_args!("syncing {}", dir.display())));
-            }
-        });
-        result
+    /// Lets go of what a shard keeps at hand for it.
+    pub fn close(self, cache: &mut Cache) {
+        cache.forget_log(self.key);
     }
 }
 
 /// How many bytes of a segment lie in front of `end`.
-fn readable_bytes(segment: &Segment, end: LogEnd) -> u64 {
+pub(super) fn readable_bytes(segment: &Segment, end: LogEnd) -> u64 {
     if segment.base_offset == end.segment { end.position } else { segment.size }
-}
-
-/// The first record of `batch` with a timestamp of `timestamp` or later.
-///
-/// Of a compressed batch only the header is read: its first offset is answered, which is never behind the
-/// record that is asked for.
-fn record_in(segment: &Segment, batch: &BatchAt, timestamp: i64) -> Result<TimedOffset, Error> {
-    let header = &batch.header;
-    let first = TimedOffset { offset: header.base_offset(), timestamp: header.max_timestamp() };
-    if header.is_compressed() || header.is_log_append_time() {
-        return Ok(first);
-    }
-    let records = batch.read_records(&segment.file).map_err(Error::io("reading a batch's records"))?;
-    // What the records say of themselves was never checked.
-    let found = record::times(&records)
-        .map_while(|time| {
-            let time = time?;
-            let offset = header.base_offset().checked_add(time.offset_delta)?;
-            let timestamp = header.base_timestamp().checked_add(time.timestamp_delta)?;
-            (header.base_offset()..=header.last_offset()).contains(&offset).then_some(())?;
-            Some(TimedOffset { offset, timestamp })
-        })
-        .find(|found| found.timestamp >= timestamp);
-    Ok(found.unwrap_or(first))
 }

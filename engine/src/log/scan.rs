@@ -1,40 +1,80 @@
-//! Walking a segment's batches from its bytes alone.
+//! `Walk`: a segment's batches, one after the other, from its bytes alone.
 
 use std::io;
 
 use crate::disk::OpenFile;
 use crate::format::BatchHeader;
 use crate::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
+use crate::format::legacy::{LegacyEntry, LegacyHead};
 
-/// A batch as it lies in a file.
+/// Where every version of the format says which it is.
+const MAGIC_AT: usize = 16;
+
+/// Bytes read at a time where only headers are looked at.
+pub(crate) const HEADERS_WINDOW: usize = 4_096;
+/// Bytes read at a time where everything is looked at.
+pub(crate) const RECORDS_WINDOW: usize = 1 << 20;
+
+/// A batch as it lies in a file, or what stood for one before there were batches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BatchAt {
-    pub(crate) header: BatchHeader,
+    head: Head,
     pub(crate) position: u64,
     pub(crate) size: u64,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Head {
+    Batch(BatchHeader),
+    Legacy(LegacyHead),
+}
+
 impl BatchAt {
+    pub(crate) fn new(header: BatchHeader, position: u64, size: u64) -> BatchAt {
+        BatchAt { head: Head::Batch(header), position, size }
+    }
+
+    /// Its header; `None` of magic 0 and 1.
+    pub(crate) fn header(&self) -> Option<&BatchHeader> {
+        match &self.head {
+            Head::Batch(header) => Some(header),
+            Head::Legacy(_) => None,
+        }
+    }
+
     /// Position behind its last byte.
     pub(crate) fn end(&self) -> u64 {
         self.position + self.size
     }
 
-    /// The bytes behind its header.
-    pub(crate) fn read_records(&self, file: &OpenFile) -> io::Result<Vec<u8>> {
-        let mut records = vec![0; self.size as usize - HEADER_LEN];
-        let read = file.read_at(&mut records, self.position + HEADER_LEN as u64)?;
-        records.truncate(read);
-        Ok(records)
+    /// Its first offset; of magic 0 and 1, which do not say it, the last one.
+    pub(crate) fn base_offset(&self) -> i64 {
+        match &self.head {
+            Head::Batch(header) => header.base_offset(),
+            Head::Legacy(head) => head.last_offset,
+        }
     }
 
-    /// What is wrong with the checksum; `None` when nothing is.
-    pub(crate) fn crc_fault(&self, file: &OpenFile) -> io::Result<Option<String>> {
-        let mut covered = vec![0; self.size as usize - CRC_FROM];
-        let read = file.read_at(&mut covered, self.position + CRC_FROM as u64)?;
-        let computed = crc32c::crc32c(&covered[..read]);
-        let stored = self.header.crc();
-        Ok((computed != stored).then(|| format!("crc {stored:#010x}, expected {computed:#010x}")))
+    pub(crate) fn last_offset(&self) -> i64 {
+        match &self.head {
+            Head::Batch(header) => header.last_offset(),
+            Head::Legacy(head) => head.last_offset,
+        }
+    }
+
+    pub(crate) fn max_timestamp(&self) -> i64 {
+        match &self.head {
+            Head::Batch(header) => header.max_timestamp(),
+            Head::Legacy(head) => head.max_timestamp,
+        }
+    }
+
+    /// All of its bytes; less when the file has become shorter.
+    pub(crate) fn read(&self, file: &OpenFile) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.size as usize];
+        let read = file.read_at(&mut bytes, self.position)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 }
 
@@ -49,29 +89,135 @@ pub(crate) enum Found {
     Nothing(String),
 }
 
-/// Looks at the batch that begins at `position`, in a file whose bytes end at `end`.
-pub(crate) fn batch_at(file: &OpenFile, position: u64, end: u64) -> io::Result<Found> {
-    if position >= end {
-        return Ok(Found::End);
+/// Batches from a position on, read through a window that the caller lends.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    file: &'a OpenFile,
+    position: u64,
+    end: u64,
+    window: &'a mut [u8],
+    window_from: u64,
+    window_len: usize,
+    bytes_read: u64,
+}
+
+impl<'a> Walk<'a> {
+    /// From the batch at `position` on, in a file whose bytes end at `end`. The window holds a header at
+    /// least.
+    pub(crate) fn new(file: &'a OpenFile, position: u64, end: u64, window: &'a mut [u8]) -> Walk<'a> {
+        assert!(window.len() >= HEADER_LEN, "a window holds a header");
+        Walk { file, position, end, window, window_from: 0, window_len: 0, bytes_read: 0 }
     }
-    let mut bytes = [0u8; HEADER_LEN];
-    let wanted = HEADER_LEN.min((end - position) as usize);
-    let read = file.read_at(&mut bytes[..wanted], position)?;
-    let Some(header) = BatchHeader::view(&bytes[..read]) else {
-        return Ok(Found::Nothing(format!("{read} bytes, expected a header of {HEADER_LEN}")));
+
+    /// The position of the next batch.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many bytes were read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Goes on with the batch at `position`.
+    pub(crate) fn go_to(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// Ends the walk earlier.
+    pub(crate) fn end_at(&mut self, end: u64) {
+        self.end = end.min(self.end);
+    }
+
+    /// What stands at the position, without stepping over it.
+    pub(crate) fn peek(&mut self) -> io::Result<Found> {
+        if self.position >= self.end {
+            return Ok(Found::End);
+        }
+        let (position, end) = (self.position, self.end);
+        let wanted = (HEADER_LEN as u64).min(end - position) as usize;
+        let header = self.bytes(position, wanted)?;
+        Ok(batch_in(&header[..header.len().min(wanted)], position, end))
+    }
+
+    /// What stands at the position; the next call looks behind it.
+    pub(crate) fn next(&mut self) -> io::Result<Found> {
+        let found = self.peek()?;
+        if let Found::Batch(batch) = &found {
+            self.position = batch.end();
+        }
+        Ok(found)
+    }
+
+    /// What is wrong with a batch's checksum; `None` when nothing is.
+    pub(crate) fn crc_fault(&mut self, batch: &BatchAt) -> io::Result<Option<String>> {
+        let Some(header) = batch.header() else {
+            let bytes = batch.read(self.file)?;
+            let entry = LegacyEntry::split_first(&bytes).map(|(entry, _)| entry.check());
+            return Ok(entry.unwrap_or_else(|| Err("it is cut".to_owned())).err());
+        };
+        let mut computed = 0;
+        let mut position = batch.position + CRC_FROM as u64;
+        while position < batch.end() {
+            let left = batch.end() - position;
+            let bytes = self.bytes(position, 1)?;
+            if bytes.is_empty() {
+                break;
+            }
+            let covered = (bytes.len() as u64).min(left) as usize;
+            computed = crc32c::crc32c_append(computed, &bytes[..covered]);
+            position += covered as u64;
+        }
+        let stored = header.crc();
+        Ok((computed != stored).then(|| format!("crc {stored:#010x}, expected {computed:#010x}")))
+    }
+
+    /// What the window holds from `position` on: `wanted` bytes at least where the file has them.
+    fn bytes(&mut self, position: u64, wanted: usize) -> io::Result<&[u8]> {
+        let window_end = self.window_from + self.window_len as u64;
+        if position < self.window_from || position + wanted as u64 > window_end {
+            let len = (self.end - position).min(self.window.len() as u64) as usize;
+            self.window_len = self.file.read_at(&mut self.window[..len], position)?;
+            self.window_from = position;
+            self.bytes_read += self.window_len as u64;
+        }
+        let from = (position - self.window_from) as usize;
+        Ok(&self.window[from..self.window_len])
+    }
+}
+
+/// The batch whose header is `bytes`, at `position` of a file that ends at `end`.
+fn batch_in(bytes: &[u8], position: u64, end: u64) -> Found {
+    let magic = bytes.get(MAGIC_AT).copied();
+    let (head, size) = match magic {
+        Some(0 | 1) => match LegacyHead::read(bytes) {
+            Some(head) => (Head::Legacy(head), head.size),
+            None => return Found::Nothing("too short for a message of magic 0 or 1".to_owned()),
+        },
+        Some(2) => {
+            let Some(header) = BatchHeader::view(bytes) else {
+                return Found::Nothing(format!("{} bytes, expected a header of {HEADER_LEN}", bytes.len()));
+            };
+            let Some(size) = header.size() else {
+                return Found::Nothing(format!("a length below {}", HEADER_LEN - LENGTH_END));
+            };
+            (Head::Batch(*header), size)
+        }
+        Some(magic) => return Found::Nothing(format!("magic {magic}, expected 2")),
+        None => {
+            return Found::Nothing(format!("{} bytes, expected a header of {HEADER_LEN}", bytes.len()));
+        }
     };
-    if header.magic() != 2 {
-        return Ok(Found::Nothing(format!("magic {}, expected 2", header.magic())));
+    let batch = BatchAt { head, position, size: size as u64 };
+    if batch.size > end - position {
+        return Found::Nothing(format!("a batch of {size} bytes, {} are there", end - position));
     }
-    let Some(size) = header.size() else {
-        return Ok(Found::Nothing(format!("a length below {}", HEADER_LEN - LENGTH_END)));
+    let has_possible_offsets = match &batch.head {
+        Head::Batch(header) => header.has_possible_offsets(),
+        Head::Legacy(head) => (0..i64::MAX).contains(&head.last_offset),
     };
-    let size = size as u64;
-    if size > end - position {
-        return Ok(Found::Nothing(format!("a batch of {size} bytes, {} are there", end - position)));
+    if !has_possible_offsets {
+        return Found::Nothing(format!("impossible offsets from {} on", batch.base_offset()));
     }
-    if !header.has_possible_offsets() {
-        return Ok(Found::Nothing(format!("impossible offsets from {} on", header.base_offset())));
-    }
-    Ok(Found::Batch(BatchAt { header: *header, position, size }))
+    Found::Batch(batch)
 }

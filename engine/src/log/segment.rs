@@ -1,199 +1,437 @@
-//! `Segment`: one file of a log, and what is known of it without reading it.
+//! `Segment`: one file of batches with its two indexes, and what is known of it without reading it.
 
-use std::path::Path;
+use std::io;
 
-use super::index::{IndexEntry, SparseIndex};
-use super::scan::{BatchAt, Found, batch_at};
-use crate::disk::{Disk, OpenFile, OpenMode};
+use super::cache::{Cache, Place};
+use super::file_name::FileKind;
+use super::log::{LogLimits, TimedOffset};
+use super::offset_index::{Claim, OffsetIndex};
+use super::scan::{BatchAt, Found, HEADERS_WINDOW, Walk};
+use super::time_index::TimeIndex;
+use crate::disk::{OpenFile, OpenMode};
 use crate::error::Error;
-use crate::format::BatchHeader;
+use crate::format::index_entry::OffsetEntry;
 
-/// What the last part of a segment's name is.
-const SUFFIX: &str = ".log";
-/// Digits in front of it.
-const NAME_DIGITS: usize = 20;
+/// A largest timestamp of no record.
+pub(crate) const NO_TIMESTAMP: i64 = -1;
 
-/// A file of batches with rising offsets.
+/// Batches with rising offsets. A sealed segment costs no descriptor: its files are opened when somebody
+/// reads them.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) base_offset: i64,
-    pub(crate) file: OpenFile,
     /// Bytes of whole batches. What lies behind them in the file is the rest of an append that failed, and
     /// the next append writes over it.
     pub(crate) size: u64,
-    /// Largest timestamp of its batches, -1 without one.
-    pub(crate) max_timestamp: i64,
+    pub(crate) offsets: OffsetIndex,
+    pub(crate) times: TimeIndex,
+    /// Its largest timestamp and the last offset of the first batch that has it; `None` when nobody has
+    /// asked yet.
+    largest: Option<TimedOffset>,
+    /// Held while it is written to.
+    file: Option<OpenFile>,
+    /// Its indexes were built anew, and their files do not say so yet.
+    is_rebuilt: bool,
+}
+
+/// What is known only of a segment that grows.
+#[derive(Debug, Default)]
+pub(crate) struct Growth {
+    /// Bytes of batches since the last index entry.
+    bytes_since_entry: u64,
     /// Bytes were appended that no submitted sync covers.
     pub(crate) is_dirty: bool,
-    index: SparseIndex,
-}
-
-/// The file name of the segment that begins at `base_offset`.
-pub(crate) fn file_name(base_offset: i64) -> String {
-    format!("{base_offset:0NAME_DIGITS$}{SUFFIX}")
-}
-
-/// The base offset that a segment's file name says; `None` for other files.
-pub(crate) fn base_offset_of(name: &str) -> Option<i64> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    let is_number = digits.len() == NAME_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().ok()).flatten()
+    /// An append failed, and may have left bytes behind the last batch.
+    has_rest: bool,
+    /// Largest timestamp of the first batch; `None` without one, or when it was not read yet.
+    first_timestamp: Option<i64>,
+    /// When this process began to append to it.
+    since_ms: Option<i64>,
 }
 
 impl Segment {
-    /// Makes the file. Its name is durable only after the directory's sync.
-    pub(crate) fn create(disk: &dyn Disk, dir: &Path, base_offset: i64) -> Result<Segment, Error> {
-        let path = dir.join(file_name(base_offset));
-        let file = disk
-            .open(&path, OpenMode::CreateNew)
+    /// Makes an empty one. Its name is durable only after the directory's sync.
+    pub(crate) fn create(cache: &mut Cache, place: &Place<'_>) -> Result<Segment, Error> {
+        let path = place.path(FileKind::Log);
+        cache.forget(place);
+        // What an earlier attempt left there belongs to nobody.
+        let file = cache
+            .disk()
+            .open(&path, OpenMode::Replace)
             .map_err(Error::io(format_args!("creating {}", path.display())))?;
-        Ok(Segment::empty(base_offset, file))
+        let mut segment = Segment::unindexed(place.base_offset, 0);
+        segment.file = Some(file);
+        Ok(segment)
     }
 
-    fn empty(base_offset: i64, file: OpenFile) -> Segment {
+    /// A segment whose indexes are to be built.
+    pub(crate) fn unindexed(base_offset: i64, size: u64) -> Segment {
         Segment {
             base_offset,
-            file,
-            size: 0,
-            max_timestamp: -1,
-            is_dirty: false,
-            index: SparseIndex::default(),
+            size,
+            offsets: OffsetIndex::empty(),
+            times: TimeIndex::empty(),
+            largest: Some(TimedOffset { offset: base_offset, timestamp: NO_TIMESTAMP }),
+            file: None,
+            is_rebuilt: false,
         }
     }
 
-    /// Opens the file and walks its headers, giving `see` each batch. True with it: the file was cut.
-    ///
-    /// After a clean stop a batch that is not whole is damage. Otherwise the checksums are verified too, and
-    /// the file is cut at the first such batch: an append was under way when the process ended.
-    pub(crate) fn open(
-        disk: &dyn Disk,
-        dir: &Path,
-        base_offset: i64,
-        was_clean: bool,
-        index_interval: u64,
-        mut see: impl FnMut(&BatchHeader),
-    ) -> Result<(Segment, bool), Error> {
-        let path = dir.join(file_name(base_offset));
-        let reading = || format!("reading {}", path.display());
-        let file = disk.open(&path, OpenMode::Existing).map_err(Error::io(reading()))?;
-        let len = file.len().map_err(Error::io(reading()))?;
-        let mut segment = Segment::empty(base_offset, file);
-        let mut next_offset = base_offset;
-        let fault = loop {
-            match batch_at(&segment.file, segment.size, len).map_err(Error::io(reading()))? {
-                Found::End => break None,
-                Found::Nothing(fault) => break Some(fault),
-                Found::Batch(batch) if batch.header.base_offset() < next_offset => {
-                    break Some(format!(
-                        "base offset {}, expected at least {next_offset}",
-                        batch.header.base_offset()
-                    ));
-                }
-                Found::Batch(batch) => {
-                    if !was_clean {
-                        let fault = batch.crc_fault(&segment.file).map_err(Error::io(reading()))?;
-                        if let Some(fault) = fault {
-                            break Some(fault);
-                        }
-                    }
-                    next_offset = batch.header.last_offset() + 1;
-                    see(&batch.header);
-                    segment.note(&batch, index_interval);
-                }
-            }
+    /// A segment whose index files hold so many entries.
+    pub(crate) fn indexed(base_offset: i64, size: u64, offsets: u32, times: u32) -> Segment {
+        Segment {
+            base_offset,
+            size,
+            offsets: OffsetIndex::in_file(offsets),
+            times: TimeIndex::in_file(times),
+            largest: None,
+            file: None,
+            is_rebuilt: false,
+        }
+    }
+
+    /// Its file of batches.
+    pub(crate) fn file(&self, cache: &mut Cache, place: &Place<'_>) -> Result<OpenFile, Error> {
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => cache.file(place, FileKind::Log).map_err(reading(place)),
+        }
+    }
+
+    /// Keeps its file open from here on, to be written to.
+    pub(crate) fn hold(&mut self, file: OpenFile) {
+        self.file = Some(file);
+    }
+
+    /// Whether an append of `size` bytes up to `last_offset` belongs to a new segment.
+    pub(crate) fn must_roll(
+        &self,
+        growth: &Growth,
+        limits: &LogLimits,
+        jitter_ms: i64,
+        batch: &RollQuestion,
+    ) -> bool {
+        let is_far = batch.last_offset - self.base_offset > i64::from(i32::MAX);
+        // An index entry has no room for a later position.
+        let size_max = limits.segment_bytes.min(i32::MAX as u64);
+        let waited_ms = match growth.first_timestamp {
+            Some(first) if first >= 0 => batch.max_timestamp.saturating_sub(first),
+            _ => growth.since_ms.map_or(0, |since| batch.now_ms.saturating_sub(since)),
         };
-        match fault {
-            None => Ok((segment, false)),
-            Some(fault) if !was_clean => {
-                segment.cut(&path, len, &fault)?;
-                Ok((segment, true))
-            }
-            Some(fault) => Err(Error::Corrupt(format!(
-                "segment {}: batch at position {}: {fault}",
-                path.display(),
-                segment.size
-            ))),
-        }
-    }
-
-    fn cut(&self, path: &Path, len: u64, fault: &str) -> Result<(), Error> {
-        tracing::warn!(
-            "segment {}: cut from {len} to {} bytes, batch at position {}: {fault}",
-            path.display(),
-            self.size,
-            self.size
-        );
-        self.file.set_len(self.size).map_err(Error::io(format_args!("cutting {}", path.display())))
+        let offsets_max = limits.index_bytes_max / size_of::<OffsetEntry>() as u32;
+        // One is kept for the entry that a roll adds.
+        let times_max = (limits.index_bytes_max / 12).saturating_sub(1);
+        self.size > 0
+            && (self.size + batch.size > size_max
+                || waited_ms > limits.segment_ms.saturating_sub(jitter_ms)
+                || self.offsets.len() >= offsets_max
+                || self.times.entries.len() >= times_max
+                || is_far)
     }
 
     /// Writes a batch behind the last one.
     pub(crate) fn append(
         &mut self,
-        header: &BatchHeader,
+        batch: &BatchAt,
         parts: [&[u8]; 2],
-        index_interval: u64,
-    ) -> std::io::Result<()> {
-        self.file.write_all_at(parts, self.size)?;
-        let size = (parts[0].len() + parts[1].len()) as u64;
-        self.note(&BatchAt { header: *header, position: self.size, size }, index_interval);
-        self.is_dirty = true;
+        growth: &mut Growth,
+        interval: u64,
+    ) -> io::Result<()> {
+        let file = self.file.as_ref().expect("a segment that grows is open");
+        if let Err(error) = file.write_all_at(parts, batch.position) {
+            growth.has_rest = true;
+            return Err(error);
+        }
+        growth.is_dirty = true;
+        self.note(batch, growth, interval);
         Ok(())
     }
 
-    fn note(&mut self, batch: &BatchAt, index_interval: u64) {
-        let entry = IndexEntry {
-            offset: batch.header.base_offset(),
-            position: batch.position,
-            max_timestamp_before: self.max_timestamp,
-        };
-        self.index.note(entry, batch.size, index_interval);
+    /// Counts a batch that lies behind the last one, and gives it an index entry when one is due.
+    pub(crate) fn note(&mut self, batch: &BatchAt, growth: &mut Growth, interval: u64) {
+        let largest = self.largest.as_mut().expect("known of a segment that grows");
+        if batch.max_timestamp() > largest.timestamp {
+            *largest = TimedOffset { offset: batch.last_offset(), timestamp: batch.max_timestamp() };
+        }
+        if growth.bytes_since_entry > interval
+            && let Some(entry) = OffsetEntry::new(self.base_offset, batch.last_offset(), batch.position)
+        {
+            self.offsets.push(entry);
+            self.times.note(self.base_offset, *largest);
+            growth.bytes_since_entry = 0;
+        }
+        growth.first_timestamp.get_or_insert(batch.max_timestamp());
+        growth.bytes_since_entry += batch.size;
         self.size = batch.end();
-        self.max_timestamp = self.max_timestamp.max(batch.header.max_timestamp());
+    }
+
+    /// Writes the index entries that have gathered, when they are many.
+    pub(crate) fn write_gathered(&mut self, cache: &Cache, place: &Place<'_>) -> Result<(), Error> {
+        if self.offsets.is_tail_full() {
+            self.offsets.write_tail(cache, place).map_err(writing_index(place))?;
+        }
+        if self.times.entries.is_tail_full() {
+            self.times.entries.write_tail(cache, place).map_err(writing_index(place))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the files say all that is known: the last index entries, and no bytes behind the last batch.
+    pub(crate) fn complete(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        growth: &mut Growth,
+    ) -> Result<(), Error> {
+        if let Some(largest) = self.largest {
+            self.times.note(self.base_offset, largest);
+        }
+        self.write_indexes(cache, place)?;
+        if growth.has_rest {
+            let file = self.file.as_ref().expect("a segment that grows is open");
+            file.set_len(self.size).map_err(Error::io(format_args!("cutting segment {place}")))?;
+            growth.has_rest = false;
+            growth.is_dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Writes the entries that the index files lack, and makes the files where there are none.
+    pub(crate) fn write_indexes(&mut self, cache: &Cache, place: &Place<'_>) -> Result<(), Error> {
+        if self.offsets.has_tail() || self.offsets.len() == 0 {
+            self.offsets.write_tail(cache, place).map_err(writing_index(place))?;
+        }
+        if self.times.entries.has_tail() || self.times.entries.len() == 0 {
+            self.times.entries.write_tail(cache, place).map_err(writing_index(place))?;
+        }
+        self.is_rebuilt = false;
+        Ok(())
+    }
+
+    /// Its file of batches, when it was appended to since the last time.
+    pub(crate) fn take_appended(&self, growth: &mut Growth) -> Option<OpenFile> {
+        let file = || self.file.clone().expect("a segment that grows is open");
+        std::mem::take(&mut growth.is_dirty).then(file)
+    }
+
+    /// Its index files, when they were written to since the last time.
+    pub(crate) fn take_indexes(&mut self) -> impl Iterator<Item = OpenFile> {
+        [self.offsets.take_written(), self.times.entries.take_written()].into_iter().flatten()
+    }
+
+    /// Gives its file up: nothing is appended to it any more.
+    pub(crate) fn seal(&mut self) {
+        self.file = None;
+    }
+
+    /// Whether the index files of a sealed segment say something else than its indexes.
+    pub(crate) fn lacks_entries(&self) -> bool {
+        self.is_rebuilt
+    }
+
+    /// The largest timestamp of a segment that grows, which is always known.
+    pub(crate) fn known_largest(&self) -> TimedOffset {
+        self.largest.expect("known of a segment that grows")
+    }
+
+    /// Its largest timestamp, and where.
+    pub(crate) fn largest(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        interval: u64,
+    ) -> Result<TimedOffset, Error> {
+        if let Some(largest) = self.largest {
+            return Ok(largest);
+        }
+        let none = TimedOffset { offset: self.base_offset, timestamp: NO_TIMESTAMP };
+        let largest = match self.times.last(cache, place) {
+            Ok(None) if self.size == 0 => none,
+            Ok(None) => {
+                self.rebuild(cache, place, interval, "no timestamp")?;
+                self.largest.unwrap_or(none)
+            }
+            Ok(Some(entry)) if self.has_batch(cache, place, entry, interval)? => entry,
+            Ok(Some(entry)) => {
+                self.rebuild(cache, place, interval, &format!("{entry:?} is no batch's"))?;
+                self.largest.unwrap_or(none)
+            }
+            Err(error) => {
+                self.rebuild(cache, place, interval, &error.to_string())?;
+                self.largest.unwrap_or(none)
+            }
+        };
+        self.largest = Some(largest);
+        Ok(largest)
+    }
+
+    /// Whether there is a batch that ends at the offset and has the timestamp for its largest.
+    pub(crate) fn has_batch(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        entry: TimedOffset,
+        interval: u64,
+    ) -> Result<bool, Error> {
+        let batch = self.find_offset(cache, place, interval, entry.offset, self.size)?;
+        Ok(batch.is_some_and(|batch| {
+            batch.last_offset() == entry.offset && batch.max_timestamp() == entry.timestamp
+        }))
     }
 
     /// The batch that holds `offset`, or the first one behind it, among the first `end` bytes.
-    pub(crate) fn find_offset(&self, offset: i64, end: u64) -> Result<Option<BatchAt>, Error> {
-        self.find(self.index.position_before_offset(offset), end, |header| header.last_offset() >= offset)
-    }
-
-    /// The first batch with a timestamp of `timestamp` or later among the first `end` bytes.
-    pub(crate) fn find_timestamp(&self, timestamp: i64, end: u64) -> Result<Option<BatchAt>, Error> {
-        let from = self.index.position_before_timestamp(timestamp);
-        self.find(from, end, |header| header.max_timestamp() >= timestamp)
-    }
-
-    fn find(
-        &self,
-        from: u64,
+    pub(crate) fn find_offset(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        interval: u64,
+        offset: i64,
         end: u64,
-        is_wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<BatchAt>, Error> {
-        let name = || format!("segment {}", file_name(self.base_offset));
-        let mut position = from;
-        loop {
-            match batch_at(&self.file, position, end).map_err(Error::io(name()))? {
-                Found::End => return Ok(None),
-                Found::Batch(batch) if is_wanted(&batch.header) => return Ok(Some(batch)),
-                Found::Batch(batch) => position = batch.end(),
-                Found::Nothing(fault) => {
-                    return Err(Error::Corrupt(format!("{}: batch at position {position}: {fault}", name())));
+        let mut window = [0; HEADERS_WINDOW];
+        let file = self.file(cache, place)?;
+        let mut walk = self.walk_to(cache, place, interval, offset, (&file, &mut window))?;
+        walk.end_at(end);
+        next_batch(&mut walk, place, |batch| batch.last_offset() >= offset)
+    }
+
+    /// A walk that begins in front of `offset`, as near as the index knows. An entry is believed when the
+    /// batch that it points to confirms it.
+    pub(crate) fn walk_to<'w>(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        interval: u64,
+        offset: i64,
+        (file, window): (&'w OpenFile, &'w mut [u8]),
+    ) -> Result<Walk<'w>, Error> {
+        let mut walk = Walk::new(file, 0, self.size, window);
+        let fault = match self.offsets.batch_before(cache, place, offset) {
+            Ok(None) => return Ok(walk),
+            Ok(Some(claim)) => {
+                walk.go_to(claim.position);
+                match confirm(&mut walk, &claim).map_err(reading(place))? {
+                    None => return Ok(walk),
+                    Some(fault) => fault,
                 }
             }
+            Err(error) => error.to_string(),
+        };
+        self.rebuild(cache, place, interval, &fault)?;
+        let claim = self.offsets.batch_before(cache, place, offset).map_err(reading(place))?;
+        walk.go_to(claim.map_or(0, |claim| claim.position));
+        Ok(walk)
+    }
+
+    /// Builds the indexes anew from the batches' headers, in memory. The files follow at a clean stop.
+    pub(crate) fn rebuild(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        interval: u64,
+        fault: &str,
+    ) -> Result<(), Error> {
+        tracing::warn!("indexes of segment {place}: {fault}: built anew");
+        let mut built = Segment::unindexed(self.base_offset, self.size);
+        built.index(&self.file(cache, place)?, place, &mut Growth::default(), interval)?;
+        if let Some(largest) = built.largest {
+            built.times.note(self.base_offset, largest);
+        }
+        cache.forget(place);
+        (self.offsets, self.times, self.largest) = (built.offsets, built.times, built.largest);
+        self.is_rebuilt = true;
+        Ok(())
+    }
+
+    /// Counts the batches of its file, whose length is its size.
+    pub(crate) fn index(
+        &mut self,
+        file: &OpenFile,
+        place: &Place<'_>,
+        growth: &mut Growth,
+        interval: u64,
+    ) -> Result<(), Error> {
+        let mut window = [0; HEADERS_WINDOW];
+        let mut walk = Walk::new(file, 0, self.size, &mut window);
+        while let Some(batch) = next_batch(&mut walk, place, |_| true)? {
+            self.note(&batch, growth, interval);
+        }
+        Ok(())
+    }
+}
+
+impl Growth {
+    /// Of a segment that is new at `now_ms`.
+    pub(crate) fn since(now_ms: i64) -> Growth {
+        Growth { since_ms: Some(now_ms), ..Growth::default() }
+    }
+
+    /// Looks up what is needed of a segment before it is appended to.
+    pub(crate) fn begin(
+        &mut self,
+        segment: &Segment,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        self.since_ms.get_or_insert(now_ms);
+        if self.first_timestamp.is_none() && segment.size > 0 {
+            let file = segment.file(cache, place)?;
+            let mut window = [0; HEADERS_WINDOW];
+            let mut walk = Walk::new(&file, 0, segment.size, &mut window);
+            self.first_timestamp = next_batch(&mut walk, place, |_| true)?.map(|batch| batch.max_timestamp());
+        }
+        Ok(())
+    }
+}
+
+/// What a batch asks of the segment that it should go to.
+#[derive(Debug)]
+pub(crate) struct RollQuestion {
+    pub(crate) size: u64,
+    pub(crate) last_offset: i64,
+    pub(crate) max_timestamp: i64,
+    pub(crate) now_ms: i64,
+}
+
+/// What is wrong with what an index claims; `None` when the header of the batch that the walk stands at says
+/// the same.
+fn confirm(walk: &mut Walk<'_>, claim: &Claim) -> io::Result<Option<String>> {
+    let fault = match walk.peek()? {
+        Found::Batch(batch) if batch.last_offset() == claim.last_offset => return Ok(None),
+        Found::Batch(batch) => format!("it ends at offset {}", batch.last_offset()),
+        Found::End => "the segment ends before it".to_owned(),
+        Found::Nothing(fault) => fault,
+    };
+    let Claim { last_offset, position } = claim;
+    Ok(Some(format!("entry for a batch at position {position} that ends at offset {last_offset}: {fault}")))
+}
+
+/// The first batch of a walk that is wanted. What is no batch is damage.
+pub(crate) fn next_batch(
+    walk: &mut Walk<'_>,
+    place: &Place<'_>,
+    is_wanted: impl Fn(&BatchAt) -> bool,
+) -> Result<Option<BatchAt>, Error> {
+    loop {
+        match walk.next().map_err(reading(place))? {
+            Found::End => return Ok(None),
+            Found::Batch(batch) if is_wanted(&batch) => return Ok(Some(batch)),
+            Found::Batch(_) => (),
+            Found::Nothing(fault) => return Err(corrupt(place, walk.position(), &fault)),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Damage at a position, with what is there and what should be.
+pub(crate) fn corrupt(place: &Place<'_>, position: u64, fault: &str) -> Error {
+    Error::Corrupt(format!("segment {place}: batch at position {position}: {fault}"))
+}
 
-    #[test]
-    fn names_are_apache_kafkas() {
-        assert_eq!(file_name(1_024), "00000000000000001024.log");
-        assert_eq!(base_offset_of("00000000000000001024.log"), Some(1_024));
-        for other in ["1024.log", "00000000000000001024.index", "0000000000000000102x.log", ".log"] {
-            assert_eq!(base_offset_of(other), None, "{other}");
-        }
-        assert_eq!(base_offset_of("99999999999999999999.log"), None, "larger than an offset can be");
-    }
+pub(crate) fn reading<'p>(place: &'p Place<'_>) -> impl FnOnce(io::Error) -> Error + 'p {
+    move |source| Error::io(format_args!("reading segment {place}"))(source)
+}
+
+fn writing_index<'p>(place: &'p Place<'_>) -> impl FnOnce(io::Error) -> Error + 'p {
+    move |source| Error::io(format_args!("writing the indexes of segment {place}"))(source)
 }

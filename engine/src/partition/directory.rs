@@ -51,7 +51,7 @@ pub fn create(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> 
     }
     match Log::create(disk, &dir) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => (),
-        made => drop(made?),
+        made => made?,
     }
     let content = partition_metadata::write(id.topic);
     // Replacing syncs the directory, and with it the name of the log's first segment.

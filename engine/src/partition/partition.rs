@@ -5,10 +5,10 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::producers::Producers;
-use crate::disk::{Disk, OpenFile, SyncKind};
+use crate::disk::{OpenFile, SyncKind};
 use crate::error::Error;
 use crate::format::{Batch, BatchRules, TimestampRule, Uuid};
-use crate::log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};
+use crate::log::{BatchSlice, Cache, Log, LogEnd, LogLimits, Opening, TimedOffset};
 
 /// Which partition of which topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,24 +95,28 @@ impl Partition {
     /// Opens a partition whose directory is there; `was_clean` when the process before this one stopped
     /// cleanly.
     pub fn open(
-        disk: &dyn Disk,
+        cache: &mut Cache,
         dir: &Path,
         config: PartitionConfig,
         was_clean: bool,
         now_ms: i64,
     ) -> Result<Partition, Error> {
         let mut producers = Producers::new();
-        let log = Log::open(disk, dir, config.log, was_clean, |header| {
-            if let Some(sequence) = header.producer() {
-                producers.note(sequence, header.base_offset(), header.last_offset(), now_ms);
+        let opening =
+            Opening { was_clean, recovery_point: 0, start_offset: 0, visit_from: 0, has_gaps: false };
+        let (log, _) = Log::open(cache, dir, config.log, &opening, &mut |visit| {
+            if let Some(sequence) = visit.header.producer() {
+                let (first, last) = (visit.header.base_offset(), visit.header.last_offset());
+                producers.note(sequence, first, last, now_ms);
             }
+            Ok(())
         })?;
         let readable = log.end();
         Ok(Partition { log, config, producers, readable })
     }
 
     /// Checks a producer's bytes and appends them. Readers see them after [`Partition::publish`].
-    pub fn append(&mut self, disk: &dyn Disk, bytes: Bytes, now_ms: i64) -> Result<Appended, Error> {
+    pub fn append(&mut self, cache: &mut Cache, bytes: Bytes, now_ms: i64) -> Result<Appended, Error> {
         let rules = &self.config.batch;
         let batch = Batch::from_producer(bytes, rules, now_ms)?;
         let append_time_ms = (rules.timestamps == TimestampRule::Append).then_some(now_ms);
@@ -127,7 +131,7 @@ impl Partition {
                 end_offset: stored.last_offset + 1,
             });
         }
-        let base_offset = self.log.append(disk, &batch, self.config.leader_epoch, self.config.log)?;
+        let base_offset = self.log.append(cache, &batch, self.config.leader_epoch, now_ms)?;
         let end_offset = self.log.end().offset;
         if let Some(sequence) = sequence {
             self.producers.note(sequence, base_offset, end_offset - 1, now_ms);
@@ -155,6 +159,7 @@ impl Partition {
         let is_more = end.offset > self.readable.offset;
         if is_more {
             self.readable = end;
+            self.log.durable_to(end);
         }
         is_more
     }
@@ -165,22 +170,30 @@ impl Partition {
     }
 
     /// The bytes from `offset` on, at most `len_max` but never less than the first batch.
-    pub fn fetch(&self, offset: i64, len_max: u32) -> Result<Fetched, Error> {
+    pub fn fetch(&mut self, cache: &mut Cache, offset: i64, len_max: u32) -> Result<Fetched, Error> {
         let bounds = self.bounds();
         if offset < bounds.start || offset > self.log.end().offset {
             return Err(Error::OutOfRange { offset, start: bounds.start, end: bounds.readable });
         }
-        let slice =
-            if offset >= bounds.readable { None } else { self.log.slice(offset, self.readable, len_max)? };
+        let slice = if offset >= bounds.readable {
+            None
+        } else {
+            self.log.slice(cache, offset, self.readable, len_max)?
+        };
         Ok(Fetched { slice, bounds })
     }
 
     /// The offset that stands at a time, among what readers see.
-    pub fn offset_at(&self, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
+    pub fn offset_at(&mut self, cache: &mut Cache, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
         match query {
-            TimeQuery::From(timestamp) => self.log.offset_at_time(timestamp, self.readable),
-            TimeQuery::Max => self.log.offset_of_max_timestamp(self.readable),
+            TimeQuery::From(timestamp) => self.log.offset_at_time(cache, timestamp, self.readable),
+            TimeQuery::Max => self.log.offset_of_max_timestamp(cache, self.readable),
         }
+    }
+
+    /// Lets go of what the shard keeps at hand for it.
+    pub fn close(self, cache: &mut Cache) {
+        self.log.close(cache);
     }
 
     /// What an acknowledgement of an append to it means.
@@ -188,8 +201,8 @@ impl Partition {
         self.config.ack
     }
 
-    /// Makes all of it durable; waits. For a clean stop.
-    pub fn sync_all(&mut self) -> Result<(), Error> {
-        self.log.sync_all()
+    /// Makes all of it durable and its indexes exact; waits. For a clean stop.
+    pub fn stop(&mut self, cache: &mut Cache) -> Result<(), Error> {
+        self.log.stop(cache)
     }
 }

@@ -10,10 +10,14 @@ use bytes::Bytes;
 use super::wave::{Ticket, Waves};
 use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
-use crate::log::{LogEnd, TimedOffset};
+use crate::log::{Cache, CacheLimits, LogEnd, TimedOffset};
 use crate::partition::{
     Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
 };
+
+/// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
+/// pages are the indexes of a gigabyte and more for each of a thousand readers.
+const CACHE_LIMITS: CacheLimits = CacheLimits { files: 1_024, pages: 2_048 };
 
 /// What a shard is made of.
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ pub struct Progress {
 
 /// The partitions of one thread. Nothing here waits.
 pub struct Shard {
-    disk: Arc<dyn Disk>,
+    cache: Cache,
     queue: Box<dyn IoQueue>,
     dirs: Vec<LogDir>,
     partitions: HashMap<PartitionId, Slot>,
@@ -77,7 +81,7 @@ impl Shard {
         let dirs = config.log_dirs.into_iter();
         Ok(Shard {
             queue: disk.io_queue()?,
-            disk,
+            cache: Cache::new(disk, CACHE_LIMITS),
             dirs: dirs.map(|path| LogDir { path, waves: Waves::new(), is_offline: false }).collect(),
             partitions: HashMap::new(),
             progress: Progress::default(),
@@ -92,7 +96,7 @@ impl Shard {
             return Err(Error::Offline(dir.path.clone()));
         }
         let path = dir.path.join(directory::name(&opened.topic, opened.id.index));
-        let partition = Partition::open(&*self.disk, &path, opened.config, opened.was_clean, now_ms)?;
+        let partition = Partition::open(&mut self.cache, &path, opened.config, opened.was_clean, now_ms)?;
         self.partitions.insert(opened.id, Slot { partition, dir: opened.dir });
         Ok(())
     }
@@ -100,7 +104,9 @@ impl Shard {
     /// Forgets a partition whose deletion is durable. Appends to it that still wait are released with their
     /// wave.
     pub fn close(&mut self, id: PartitionId) {
-        self.partitions.remove(&id);
+        if let Some(slot) = self.partitions.remove(&id) {
+            slot.partition.close(&mut self.cache);
+        }
     }
 
     /// Appends what a producer sent for one partition. The answer may be acknowledged once the ticket's
@@ -117,7 +123,7 @@ impl Shard {
             return Err(Error::Offline(dir.path.clone()));
         }
         let end_before = slot.partition.end();
-        let appended = slot.partition.append(&*self.disk, bytes, now_ms)?;
+        let appended = slot.partition.append(&mut self.cache, bytes, now_ms)?;
         let end = slot.partition.end();
         let is_new = end != end_before;
         let wave = match slot.partition.ack() {
@@ -223,8 +229,9 @@ impl Shard {
     }
 
     /// Bytes for a reader.
-    pub fn fetch(&self, id: PartitionId, offset: i64, len_max: u32) -> Result<Fetched, Error> {
-        self.readable(id)?.fetch(offset, len_max)
+    pub fn fetch(&mut self, id: PartitionId, offset: i64, len_max: u32) -> Result<Fetched, Error> {
+        let (partition, cache) = self.reader(id)?;
+        partition.fetch(cache, offset, len_max)
     }
 
     /// Behind the last batch that readers see.
@@ -238,8 +245,18 @@ impl Shard {
     }
 
     /// The offset that stands at a time.
-    pub fn offset_at(&self, id: PartitionId, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
-        self.readable(id)?.offset_at(query)
+    pub fn offset_at(&mut self, id: PartitionId, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
+        let (partition, cache) = self.reader(id)?;
+        partition.offset_at(cache, query)
+    }
+
+    fn reader(&mut self, id: PartitionId) -> Result<(&mut Partition, &mut Cache), Error> {
+        let slot = self.partitions.get_mut(&id).ok_or(Error::UnknownPartition)?;
+        let dir = &self.dirs[slot.dir];
+        if dir.is_offline {
+            return Err(Error::Offline(dir.path.clone()));
+        }
+        Ok((&mut slot.partition, &mut self.cache))
     }
 
     fn readable(&self, id: PartitionId) -> Result<&Partition, Error> {
@@ -256,7 +273,7 @@ impl Shard {
     /// Makes everything durable; waits. The last call of a clean stop.
     pub fn stop(&mut self) -> Result<(), Error> {
         for slot in self.partitions.values_mut().filter(|slot| !self.dirs[slot.dir].is_offline) {
-            slot.partition.sync_all()?;
+            slot.partition.stop(&mut self.cache)?;
         }
         Ok(())
     }

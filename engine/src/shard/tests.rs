@@ -32,7 +32,13 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
                 timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
                 compression: None,
             },
-            log: LogLimits { segment_bytes: SEGMENT_BYTES, index_interval_bytes: 100 },
+            log: LogLimits {
+                segment_bytes: SEGMENT_BYTES,
+                segment_ms: i64::MAX,
+                segment_jitter_ms: 0,
+                index_bytes_max: 10 << 20,
+                index_interval_bytes: 100,
+            },
             leader_epoch: 0,
             ack,
         },
@@ -191,7 +197,11 @@ fn after_a_clean_stop_damage_is_refused_and_named_and_nothing_is_cut() {
     let (disk, opened) = reopened_after_damage(true);
     let error = opened.err().unwrap().to_string();
     assert!(error.contains("00000000000000000000.log") && error.contains("magic 9, expected 2"), "{error}");
-    assert_eq!(disk.list(Path::new("/data/t-0")).unwrap().len(), 5, "four segments and partition.metadata");
+    assert_eq!(
+        disk.list(Path::new("/data/t-0")).unwrap().len(),
+        11,
+        "four segments, three with indexes, and partition.metadata"
+    );
 }
 
 #[test]
@@ -199,7 +209,11 @@ fn after_a_crash_the_log_ends_at_the_first_batch_that_is_not_whole() {
     let (disk, opened) = reopened_after_damage(false);
     let mut again = opened.unwrap();
     assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2 });
-    assert_eq!(disk.list(Path::new("/data/t-0")).unwrap().len(), 2, "later segments are gone");
+    assert_eq!(
+        disk.list(Path::new("/data/t-0")).unwrap().len(),
+        4,
+        "one segment with its indexes, and partition.metadata"
+    );
     assert_eq!(append(&mut again, 0).0, 2);
 }
 
@@ -219,7 +233,7 @@ fn after_a_crash_a_segment_that_lost_its_end_takes_the_later_ones_with_it() {
 }
 
 /// Reads all that is there from `offset` on, slice by slice.
-fn read_all(shard: &Shard, mut offset: i64, len_max: u32) -> Vec<u8> {
+fn read_all(shard: &mut Shard, mut offset: i64, len_max: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(slice) = shard.fetch(id(0), offset, len_max).unwrap().slice {
         let mut part = vec![0; slice.bytes.len as usize];
@@ -246,15 +260,15 @@ fn a_reader_gets_every_batch_across_segments_whatever_it_asks_for() {
     }
     let batch = sample(2, b"payload").len();
     for len_max in [1, 50, 100, 1_000_000] {
-        assert_eq!(read_all(&shard, 0, len_max).len(), 20 * batch, "at most {len_max} a fetch");
+        assert_eq!(read_all(&mut shard, 0, len_max).len(), 20 * batch, "at most {len_max} a fetch");
     }
     for offset in 0..40 {
-        let bytes = read_all(&shard, offset, 100);
+        let bytes = read_all(&mut shard, offset, 100);
         let first = BatchHeader::view(&bytes).unwrap();
         assert!((first.base_offset()..=first.last_offset()).contains(&offset), "offset {offset}");
     }
-    assert!(read_all(&shard, 40, 100).is_empty());
-    let is_out = |offset| matches!(shard.fetch(id(0), offset, 100), Err(Error::OutOfRange { .. }));
+    assert!(read_all(&mut shard, 40, 100).is_empty());
+    let mut is_out = |offset| matches!(shard.fetch(id(0), offset, 100), Err(Error::OutOfRange { .. }));
     assert!(is_out(-1) && is_out(41));
 }
 
@@ -281,9 +295,9 @@ fn times_are_found_among_what_readers_see() {
         let bytes = sample_with(2, &records, |header| header.set_times(base, base + 3));
         shard.append(id(0), bytes.into(), NOW_MS).unwrap();
     }
-    let at = |shard: &Shard, query| shard.offset_at(id(0), query).unwrap();
-    assert_eq!(at(&shard, TimeQuery::From(0)), None, "nothing is durable yet");
-    assert_eq!(at(&shard, TimeQuery::Max), None);
+    let at = |shard: &mut Shard, query| shard.offset_at(id(0), query).unwrap();
+    assert_eq!(at(&mut shard, TimeQuery::From(0)), None, "nothing is durable yet");
+    assert_eq!(at(&mut shard, TimeQuery::Max), None);
     shard.submit();
     finish_syncs(&disk, &mut shard);
     let found = |offset, timestamp| Some(TimedOffset { offset, timestamp });
@@ -295,7 +309,7 @@ fn times_are_found_among_what_readers_see() {
         (TimeQuery::From(304), None),
         (TimeQuery::Max, found(3, 303)),
     ] {
-        assert_eq!(at(&shard, query), expected, "{query:?}");
+        assert_eq!(at(&mut shard, query), expected, "{query:?}");
     }
 }
 

@@ -11,7 +11,6 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 const NO_TIERS: TopicEffect = Ignored("there is no tiered storage");
-const ROLLS_BY_SIZE: TopicEffect = Ignored("segments roll by size alone so far");
 const NOT_FLUSHED: TopicEffect = Ignored(
     "what is acknowledged is on the device anyway; with logmill.ack=page-cache it is left to the kernel",
 );
@@ -64,7 +63,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Long,
         AtLeast(1),
         &[is("log.roll.ms"), times("log.roll.hours", HOUR_MS)],
-        ROLLS_BY_SIZE,
+        Honoured,
         "A segment is closed when its first record is this old, full or not.",
     ),
     topic(
@@ -72,7 +71,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Long,
         AtLeast(0),
         &[is("log.roll.jitter.ms"), times("log.roll.jitter.hours", HOUR_MS)],
-        ROLLS_BY_SIZE,
+        Honoured,
         "Up to this much is taken off segment.ms at random, so that partitions do not all roll at once.",
     ),
     topic(
@@ -80,7 +79,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Int,
         AtLeast(4),
         &[is("log.index.size.max.bytes")],
-        ROLLS_BY_SIZE,
+        Honoured,
         "A segment is closed when one of its indexes has grown to this many bytes.",
     ),
     topic(

@@ -42,7 +42,7 @@ impl Coordinators {
 
     /// Brings a coordinator into being from its partition's log. One whose log cannot be read is not there
     /// at all: without a record it would give wrong answers.
-    pub(crate) fn open(&mut self, engine: &Shard, id: PartitionId) {
+    pub(crate) fn open(&mut self, engine: &mut Shard, id: PartitionId) {
         let mut slot = Slot::default();
         match replay(engine, id, |record| slot.coordinator.apply(record)) {
             Ok(()) => {
@@ -118,7 +118,7 @@ fn batch_of(records: &[Record], now_ms: i64) -> Bytes {
 }
 
 /// Reads a log from its first record to its last.
-fn replay(engine: &Shard, id: PartitionId, mut see: impl FnMut(&Record)) -> Result<(), Error> {
+fn replay(engine: &mut Shard, id: PartitionId, mut see: impl FnMut(&Record)) -> Result<(), Error> {
     let mut offset = engine.bounds(id)?.start;
     while let Some(slice) = engine.fetch(id, offset, REPLAY_BYTES)?.slice {
         let file = slice.bytes;
@@ -214,7 +214,13 @@ mod tests {
                     timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
                     compression: None,
                 },
-                log: LogLimits { segment_bytes: 400, index_interval_bytes: 100 },
+                log: LogLimits {
+                    segment_bytes: 400,
+                    segment_ms: i64::MAX,
+                    segment_jitter_ms: 0,
+                    index_bytes_max: 10 << 20,
+                    index_interval_bytes: 100,
+                },
                 leader_epoch: 0,
                 ack: Ack::Durable,
             },
@@ -240,7 +246,7 @@ mod tests {
         disk
     }
 
-    fn opened(engine: &Shard) -> Coordinators {
+    fn opened(engine: &mut Shard) -> Coordinators {
         let mut coordinators = Coordinators::new(4_096);
         coordinators.open(engine, ID);
         coordinators
@@ -287,8 +293,8 @@ mod tests {
 
     #[test]
     fn what_apache_kafka_wrote_is_found() {
-        let shard = shard_on(&disk_with(&apaches_segment()));
-        let coordinators = opened(&shard);
+        let mut shard = shard_on(&disk_with(&apaches_segment()));
+        let coordinators = opened(&mut shard);
         assert_eq!(offsets(&coordinators), [(0, 42), (1, 4_300_000_000)]);
         let (topics, rests_on) = fetch(&coordinators).unwrap();
         let value = topics[0].partitions[0].1.as_ref().unwrap();
@@ -300,7 +306,7 @@ mod tests {
     fn a_start_finds_every_commit_across_segments() {
         let disk = disk();
         let mut shard = shard_on(&disk);
-        let mut coordinators = opened(&shard);
+        let mut coordinators = opened(&mut shard);
         for offset in 0..20 {
             let partition = (offset % 3) as i32;
             let (codes, rests_on) =
@@ -315,13 +321,13 @@ mod tests {
         shard.stop().unwrap();
         let files = disk.list(Path::new(&format!("{DIR}/{CONSUMER_OFFSETS}-9"))).unwrap();
         assert!(files.iter().filter(|file| file.name.ends_with(".log")).count() > 2, "{files:?}");
-        assert_eq!(offsets(&opened(&shard_on(&disk))), expected);
+        assert_eq!(offsets(&opened(&mut shard_on(&disk))), expected);
     }
 
     #[test]
     fn a_refused_append_changes_nothing() {
         let mut shard = shard_on(&disk());
-        let mut coordinators = opened(&shard);
+        let mut coordinators = opened(&mut shard);
         coordinators.commit(&mut shard, ID, &commit(0, 7), NOW_MS).unwrap();
         let mut large = commit(0, 8);
         large.offsets[0].metadata = "m".repeat(1_000).into();
@@ -334,7 +340,7 @@ mod tests {
     fn a_coordinator_whose_directory_failed_is_gone() {
         let disk = disk();
         let mut shard = shard_on(&disk);
-        let mut coordinators = opened(&shard);
+        let mut coordinators = opened(&mut shard);
         coordinators.commit(&mut shard, ID, &commit(0, 7), NOW_MS).unwrap();
         shard.submit();
         disk.queues()[0].finish(0, Err(std::io::ErrorKind::Other.into()));
@@ -350,7 +356,7 @@ mod tests {
         // A record without a key, in an otherwise whole batch.
         let mut batch = BatchBuilder::new();
         batch.push(&NewRecord { key: None, value: Some(b"v"), timestamp: NOW_MS, headers: &[] });
-        let shard = shard_on(&disk_with(&batch.finish()));
-        assert_eq!(fetch(&opened(&shard)), Err(ErrorCode::CoordinatorNotAvailable));
+        let mut shard = shard_on(&disk_with(&batch.finish()));
+        assert_eq!(fetch(&opened(&mut shard)), Err(ErrorCode::CoordinatorNotAvailable));
     }
 }

@@ -60,6 +60,9 @@ impl Topic {
             batch: batch_rules(&topic),
             log: LogLimits {
                 segment_bytes: topic.segment_bytes.into(),
+                segment_ms: topic.segment_ms,
+                segment_jitter_ms: topic.segment_jitter_ms,
+                index_bytes_max: topic.segment_index_bytes,
                 index_interval_bytes: topic.index_interval_bytes.into(),
             },
             leader_epoch: LEADER_EPOCH,

@@ -259,7 +259,7 @@ impl LocalShard {
     }
 
     fn read(&self, Read { partitions, reply }: Read) {
-        let state = self.state.borrow();
+        let state = &mut *self.state.borrow_mut();
         let read = |ReadPartition { id, offset, len_max }: &ReadPartition| {
             let fetched = state.engine.fetch(*id, *offset, *len_max)?;
             Ok(ReadAnswer { fetched, end: state.engine.readable_end(*id)? })
@@ -268,7 +268,7 @@ impl LocalShard {
     }
 
     fn find_offsets(&self, FindOffsets { partitions, reply }: FindOffsets) {
-        let state = self.state.borrow();
+        let state = &mut *self.state.borrow_mut();
         let find = |(id, query): &(PartitionId, OffsetQuery)| match query {
             OffsetQuery::Bound(bound) => {
                 Ok(Some(TimedOffset { offset: bound(&state.engine.bounds(*id)?), timestamp: -1 }))

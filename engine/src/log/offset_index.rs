@@ -1,0 +1,42 @@
+//! `OffsetIndex`: which position batches begin at, an entry for every few kilobytes.
+
+use std::io;
+
+use super::cache::{Cache, Place};
+use super::entry_file::{Entry, EntryFile};
+use super::file_name::FileKind;
+use crate::format::index_entry::OffsetEntry;
+
+/// Entries name a batch by its last offset.
+pub(crate) type OffsetIndex = EntryFile<OffsetEntry>;
+
+impl Entry for OffsetEntry {
+    const KIND: FileKind = FileKind::OffsetIndex;
+}
+
+/// A batch that an entry claims to know. The batch's header tells whether it is so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) last_offset: i64,
+    pub(crate) position: u64,
+}
+
+impl OffsetIndex {
+    /// The last batch that ends at `offset` or in front of it, among those with an entry. What cannot be an
+    /// entry is claimed to lie at `u64::MAX`, where no batch is.
+    pub(crate) fn batch_before(
+        &self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        offset: i64,
+    ) -> io::Result<Option<Claim>> {
+        let base_offset = place.base_offset;
+        let found = self.floor(cache, place, |entry| {
+            entry.last_offset(base_offset).is_some_and(|last_offset| last_offset <= offset)
+        })?;
+        Ok(found.map(|entry| Claim {
+            last_offset: entry.last_offset(base_offset).unwrap_or(-1),
+            position: entry.position().unwrap_or(u64::MAX),
+        }))
+    }
+}
