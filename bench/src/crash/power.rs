@@ -167,7 +167,9 @@ fn cut_once(subject: &mut Subject, volume: &mut Volume, plan: &Plan) -> Result<S
     if let Some(second) = plan.second {
         volume.cut(second)?;
         let started = subject.broker.restart();
-        let is_cut = volume.await_cut(Instant::now())?.is_some();
+        // A start that failed did so because of the cut, whose news may be a moment behind.
+        let news_max = if started.is_err() { MOMENT_MAX } else { Duration::ZERO };
+        let is_cut = volume.await_cut(Instant::now() + news_max)?.is_some();
         match started {
             Ok(()) if !is_cut => {
                 // Its moment did not come: it is taken back.
