@@ -13,7 +13,7 @@ use logmill_engine::disk::{Disk, OpenMode, uring};
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
 use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
 use logmill_engine::log::LogLimits;
-use logmill_engine::partition::{Ack, PartitionConfig, PartitionId, directory};
+use logmill_engine::partition::{Ack, Isolation, Known, PartitionConfig, PartitionId, directory};
 use logmill_engine::shard::{OpenPartition, Shard, ShardConfig};
 
 const BATCH_BYTES: usize = 16 * 1024;
@@ -77,9 +77,15 @@ fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
         },
         leader_epoch: 0,
         ack,
+        producer_expiration_ms: 86_400_000,
     };
-    let partition =
-        OpenPartition { id: id(index), topic: "bench".to_owned(), dir: 0, config, was_clean: true };
+    let partition = OpenPartition {
+        id: id(index),
+        topic: "bench".to_owned(),
+        dir: 0,
+        config,
+        known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
+    };
     shard.open(&partition, NOW_MS).expect("a partition opens");
 }
 
@@ -182,7 +188,9 @@ fn find(c: &mut Criterion) {
     group.bench_function("a slice of a megabyte among 100,000 batches", |b| {
         b.iter(|| {
             offset = (offset + 7_919) % 100_000;
-            black_box(shard.fetch(id(0), offset, 1 << 20).expect("the offset is there"))
+            black_box(
+                shard.fetch(id(0), offset, 1 << 20, Isolation::Uncommitted).expect("the offset is there"),
+            )
         });
     });
     group.finish();

@@ -62,6 +62,11 @@ pub enum Refusal {
     UnknownCodec(u8),
     /// A transactional batch outside of a transaction.
     NotInTransaction,
+    /// A batch outside of the transaction that its producer has open.
+    InTransaction {
+        /// The producer.
+        producer_id: i64,
+    },
     /// The producer's sequence leaves a gap or goes back.
     OutOfOrderSequence {
         /// The producer.
@@ -79,6 +84,15 @@ pub enum Refusal {
         current: i16,
         /// The epoch that came.
         found: i16,
+    },
+    /// A newer coordinator has ended a transaction of the producer.
+    StaleCoordinatorEpoch {
+        /// The producer.
+        producer_id: i64,
+        /// The newest epoch seen.
+        current: i32,
+        /// The epoch that came.
+        found: i32,
     },
 }
 
@@ -134,6 +148,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::UnknownCodec(codec) => write!(f, "Unknown compression type id: {codec}"),
             Refusal::NotInTransaction => f.write_str("a transactional batch outside of a transaction"),
+            Refusal::InTransaction { producer_id } => {
+                write!(f, "producer {producer_id} has a transaction open that the batch does not belong to")
+            }
             Refusal::OutOfOrderSequence { producer_id, expected, found } => {
                 write!(
                     f,
@@ -142,6 +159,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::StaleProducerEpoch { producer_id, current, found } => {
                 write!(f, "epoch {found} of producer {producer_id} is older than its newest, {current}")
+            }
+            Refusal::StaleCoordinatorEpoch { producer_id, current, found } => {
+                write!(
+                    f,
+                    "coordinator epoch {found} for producer {producer_id} is older than its newest, {current}"
+                )
             }
         }
     }

@@ -128,7 +128,7 @@ fn deal(config: &Config, image: &Arc<Image>, was_clean: &[bool]) -> Vec<ShardPar
     let shards = config.shards as usize;
     let mut partitions: Vec<Vec<OpenPartition>> = vec![Vec::new(); shards];
     for mut partition in image.topics().flat_map(|topic| topic.to_open(config)) {
-        partition.was_clean = was_clean[partition.dir];
+        partition.known.was_clean = was_clean[partition.dir];
         partitions[owner_of(partition.id, shards)].push(partition);
     }
     connect(shards, config.mailbox_messages_max as usize)

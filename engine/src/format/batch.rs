@@ -77,7 +77,7 @@ impl Batch {
     }
 
     /// The bytes behind the header.
-    pub(super) fn records(&self) -> &[u8] {
+    pub(crate) fn records(&self) -> &[u8] {
         &self.bytes[HEADER_LEN..]
     }
 
@@ -183,6 +183,21 @@ pub(crate) mod tests {
         pub(crate) fn set_times(&mut self, base: i64, max: i64) {
             self.base_timestamp.set(base);
             self.max_timestamp.set(max);
+        }
+
+        pub(crate) fn set_producer(&mut self, id: i64, epoch: i16, sequence: i32) {
+            self.producer_id.set(id);
+            self.producer_epoch.set(epoch);
+            self.base_sequence.set(sequence);
+        }
+
+        pub(crate) fn set_transactional(&mut self, is_transactional: bool) {
+            let others = self.attributes.get() & !TRANSACTIONAL;
+            self.attributes.set(if is_transactional { others | TRANSACTIONAL } else { others });
+        }
+
+        pub(crate) fn set_base_offset(&mut self, base_offset: i64) {
+            self.base_offset.set(base_offset);
         }
     }
 

@@ -83,6 +83,11 @@ impl Cache {
         &*self.disk
     }
 
+    /// The same, held apart from the cache.
+    pub(crate) fn shared_disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
+    }
+
     pub(crate) fn new_log(&mut self) -> LogKey {
         self.logs += 1;
         LogKey(self.logs)

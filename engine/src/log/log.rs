@@ -153,9 +153,16 @@ impl Log {
 
     /// Takes note that what [`Log::take_unsynced`] handed out when the log ended at `end` is on the device.
     pub fn durable_to(&mut self, end: LogEnd) {
-        if end.offset > self.recovery_point.offset {
+        let point = self.recovery_point;
+        if (end.offset, end.segment) > (point.offset, point.segment) {
             self.recovery_point = end;
         }
+    }
+
+    /// Base offset of the segment that holds the recovery point: what stands in front of it, and the snapshot
+    /// there, is on the device.
+    pub fn recovery_segment(&self) -> i64 {
+        self.recovery_point.segment
     }
 
     /// Bytes of all segments.

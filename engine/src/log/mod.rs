@@ -23,6 +23,7 @@ mod tests;
 
 pub use cache::{Cache, CacheLimits};
 pub use deletion::Guard;
+pub(crate) use file_name::file_path;
 pub use file_name::{FileKind, base_of, file_name};
 pub use log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};
 pub use opening::{Opened, Opening, Visit, Visitor};

@@ -155,27 +155,6 @@ impl Log {
         Ok(bytes_read)
     }
 
-    /// Visits the batches that end at `from` or behind it and begin in front of `until`.
-    pub fn walk(
-        &mut self,
-        cache: &mut Cache,
-        from: i64,
-        until: i64,
-        visit: &mut Visitor<'_>,
-    ) -> Result<(), Error> {
-        for index in self.segment_of(from)..self.segments.len() {
-            if self.segments[index].base_offset >= until {
-                break;
-            }
-            let mut visit = |seen: Visit<'_>| match seen.header.base_offset() < until {
-                true => visit(seen),
-                false => Ok(()),
-            };
-            self.visit_segment(cache, index, from, &mut visit, |_| ())?;
-        }
-        Ok(())
-    }
-
     /// Walks a segment's headers from the batch that holds `from` on, or from the index entry in front of
     /// that, which `see` is told of too.
     fn visit_segment(
@@ -203,6 +182,38 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// Visits the batches that end at `from` or behind it and begin in front of `until`.
+    pub fn walk(
+        &mut self,
+        cache: &mut Cache,
+        from: i64,
+        until: i64,
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), Error> {
+        let interval = self.limits.index_interval_bytes;
+        for index in self.segment_of(from)..self.segments.len() {
+            let (segment, place) = self.segment(index);
+            if segment.base_offset >= until {
+                break;
+            }
+            let file = segment.file(cache, &place)?;
+            let mut window = [0; HEADERS_WINDOW];
+            let mut walk = segment.walk_to(cache, &place, interval, from, (&file, &mut window))?;
+            loop {
+                match walk.next().map_err(reading(&place))? {
+                    Found::Batch(batch) if batch.base_offset() < until => {
+                        if batch.last_offset() >= from {
+                            visit_batch(&batch, &file, &place, visit)?;
+                        }
+                    }
+                    Found::Batch(_) | Found::End => break,
+                    Found::Nothing(fault) => return Err(corrupt(&place, walk.position(), &fault)),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// After a clean stop: the last segment's batches from its last index entry on, or from where visits are

@@ -1,8 +1,21 @@
 //! A log plus what Kafka promises of it: how far readers see, and no batch of a producer twice.
 
+mod aborted;
+mod bounds;
 pub mod directory;
+mod epochs;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
 mod partition;
+mod producer;
 mod producers;
+mod snapshots;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transactions;
 
-pub use partition::{Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery};
+pub use bounds::{Bounds, Isolation};
+pub use epochs::EpochEnd;
+pub use partition::{Ack, Appended, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery};
+pub use producer::Marker;
+pub use state::Known;

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::producers::Producers;
+use super::bounds::{Bounds, Isolation};
+use super::epochs::EpochEnd;
+use super::producer::Marker;
+use super::state::{Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
-use crate::error::Error;
-use crate::format::{Batch, BatchRules, TimestampRule, Uuid};
-use crate::log::{BatchSlice, Cache, Log, LogEnd, LogLimits, Opening, TimedOffset};
+use crate::error::{Error, Refusal};
+use crate::format::{AbortedEntry, Batch, BatchRules, TimestampRule, Uuid};
+use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Retention, TimedOffset};
 
 /// Which partition of which topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +42,8 @@ pub struct PartitionConfig {
     pub leader_epoch: i32,
     /// What an acknowledgement means.
     pub ack: Ack,
+    /// A producer that has written nothing for so long is forgotten: `producer.id.expiration.ms`.
+    pub producer_expiration_ms: i64,
 }
 
 /// Where a batch went.
@@ -46,7 +51,8 @@ pub struct PartitionConfig {
 pub struct Appended {
     /// Offset of its first record.
     pub base_offset: i64,
-    /// The broker's time, where the topic asks for it.
+    /// The broker's time, where the topic asks for it; of a repeated batch the first one's largest timestamp,
+    /// which is what Apache Kafka answers.
     pub append_time_ms: Option<i64>,
     /// The first offset of the log.
     pub start_offset: i64,
@@ -54,20 +60,13 @@ pub struct Appended {
     pub end_offset: i64,
 }
 
-/// How far a partition reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// The first offset.
-    pub start: i64,
-    /// The first offset that readers do not see yet.
-    pub readable: i64,
-}
-
 /// Bytes for a reader.
 #[derive(Debug, Clone)]
 pub struct Fetched {
     /// From the batch that holds the offset asked for; `None` when there is nothing to see yet.
     pub slice: Option<BatchSlice>,
+    /// For a reader of committed records, the aborted transactions that reach into the slice.
+    pub aborted: Vec<AbortedEntry>,
     /// How far the partition reaches.
     pub bounds: Bounds,
 }
@@ -85,34 +84,26 @@ pub enum TimeQuery {
 #[derive(Debug)]
 pub struct Partition {
     log: Log,
+    state: State,
     config: PartitionConfig,
-    producers: Producers,
     /// Readers stop here, so a batch is invisible until its wave returned, even though it has an offset.
     readable: LogEnd,
 }
 
 impl Partition {
-    /// Opens a partition whose directory is there; `was_clean` when the process before this one stopped
-    /// cleanly.
+    /// Opens a partition whose directory is there.
     pub fn open(
         cache: &mut Cache,
         dir: &Path,
         config: PartitionConfig,
-        was_clean: bool,
+        known: &Known,
         now_ms: i64,
     ) -> Result<Partition, Error> {
-        let mut producers = Producers::new();
-        let opening =
-            Opening { was_clean, recovery_point: 0, start_offset: 0, visit_from: 0, has_gaps: false };
-        let (log, _) = Log::open(cache, dir, config.log, &opening, &mut |visit| {
-            if let Some(sequence) = visit.header.producer() {
-                let (first, last) = (visit.header.base_offset(), visit.header.last_offset());
-                producers.note(sequence, first, last, now_ms);
-            }
-            Ok(())
-        })?;
+        let (log, mut state) =
+            State::open(cache, dir, config.log, known, config.producer_expiration_ms, now_ms)?;
         let readable = log.end();
-        Ok(Partition { log, config, producers, readable })
+        state.producers.advance(readable.offset);
+        Ok(Partition { log, state, config, readable })
     }
 
     /// Checks a producer's bytes and appends them. Readers see them after [`Partition::publish`].
@@ -120,23 +111,88 @@ impl Partition {
         let rules = &self.config.batch;
         let batch = Batch::from_producer(bytes, rules, now_ms)?;
         let append_time_ms = (rules.timestamps == TimestampRule::Append).then_some(now_ms);
-        let sequence = batch.header().producer();
-        if let Some(sequence) = sequence
-            && let Some(stored) = self.producers.check(sequence)?
+        if let Some(sequence) = batch.header().producer()
+            && let Some(stored) = self.state.producers.check(sequence, batch.header().is_transactional())?
         {
             return Ok(Appended {
                 base_offset: stored.base_offset,
-                append_time_ms,
+                append_time_ms: Some(stored.timestamp),
                 start_offset: self.log.start_offset(),
                 end_offset: stored.last_offset + 1,
             });
         }
-        let base_offset = self.log.append(cache, &batch, self.config.leader_epoch, now_ms)?;
-        let end_offset = self.log.end().offset;
-        if let Some(sequence) = sequence {
-            self.producers.note(sequence, base_offset, end_offset - 1, now_ms);
+        let base_offset = self.write(cache, &batch, None, now_ms)?;
+        Ok(self.appended(base_offset, append_time_ms))
+    }
+
+    /// Appends what a coordinator of this broker writes: its own records, those of a transaction, or the marker
+    /// that ends one. When the disk fails behind a marker it may be in the log all the same: the caller serves
+    /// nothing more from that log directory.
+    pub fn append_of_coordinator(
+        &mut self,
+        cache: &mut Cache,
+        bytes: Bytes,
+        now_ms: i64,
+    ) -> Result<Appended, Error> {
+        let batch = Batch::from_coordinator(bytes, self.config.batch.size_max)?;
+        let header = batch.header();
+        let marker = if header.is_control() {
+            marker_of(header, batch.records()).map_err(Refusal::Invalid)?
+        } else {
+            None
+        };
+        match (&marker, header.producer()) {
+            (Some(marker), _) => self.state.producers.check_marker(marker)?,
+            (None, Some(sequence)) => self.state.producers.check_epoch(sequence.id, sequence.epoch)?,
+            (None, None) => (),
         }
-        Ok(Appended { base_offset, append_time_ms, start_offset: self.log.start_offset(), end_offset })
+        let base_offset = self.write(cache, &batch, marker, now_ms)?;
+        Ok(self.appended(base_offset, None))
+    }
+
+    fn write(
+        &mut self,
+        cache: &mut Cache,
+        batch: &Batch,
+        marker: Option<Marker>,
+        now_ms: i64,
+    ) -> Result<i64, Error> {
+        let leader_epoch = self.config.leader_epoch;
+        let base_offset = self.log.append(cache, batch, leader_epoch, now_ms)?;
+        if let Some(rolled) = self.log.take_rolled() {
+            self.write_state(cache, rolled);
+        }
+        self.state.epochs.assign(leader_epoch, base_offset);
+        let (header, _) = batch.stamped(base_offset, leader_epoch);
+        let Some(marker) = marker else {
+            self.state.producers.note(&header, now_ms);
+            return Ok(base_offset);
+        };
+        if let Some(entry) = self.state.note_marker(&marker, &header, now_ms)
+            && self.state.aborted.append(cache.disk(), self.log.end().segment, &entry)?
+        {
+            self.log.sync_with_wave(self.state.open_dir(cache.disk())?, SyncKind::Entries);
+        }
+        Ok(base_offset)
+    }
+
+    fn appended(&self, base_offset: i64, append_time_ms: Option<i64>) -> Appended {
+        Appended {
+            base_offset,
+            append_time_ms,
+            start_offset: self.log.start_offset(),
+            end_offset: self.log.end().offset,
+        }
+    }
+
+    /// A roll writes down what is known beside the batches, so that a start reads only what is behind. What
+    /// cannot be written is read from the log instead.
+    fn write_state(&mut self, cache: &Cache, offset: i64) {
+        match self.state.write(cache.disk(), offset) {
+            // The sync of the directory, which has a new segment, covers their names.
+            Ok(files) => files.into_iter().for_each(|file| self.log.sync_with_wave(file, SyncKind::Data)),
+            Err(error) => tracing::warn!("the next start will take longer: {error}"),
+        }
     }
 
     /// Behind the last batch, seen by readers or not.
@@ -151,7 +207,15 @@ impl Partition {
 
     /// How far it reaches.
     pub fn bounds(&self) -> Bounds {
-        Bounds { start: self.log.start_offset(), readable: self.readable.offset }
+        let (start, readable) = (self.log.start_offset(), self.readable.offset);
+        let unstable = self.state.producers.first_unstable().unwrap_or(readable);
+        Bounds { start, readable, stable: unstable.max(start).min(readable) }
+    }
+
+    /// Everything in front of it is on the device, and an opening reads nothing in front of the segment that
+    /// holds it.
+    pub fn recovery_point(&self) -> i64 {
+        self.log.recovery_point()
     }
 
     /// Lets readers see up to `end`. True when that is more than they saw.
@@ -159,36 +223,175 @@ impl Partition {
         let is_more = end.offset > self.readable.offset;
         if is_more {
             self.readable = end;
-            self.log.durable_to(end);
+            self.state.producers.advance(end.offset);
         }
         is_more
     }
 
+    /// Takes note that what was handed out by [`Partition::take_unsynced`] when the log ended at `end` is on the
+    /// device.
+    pub fn durable_to(&mut self, end: LogEnd) {
+        self.log.durable_to(end);
+    }
+
     /// Hands out what has to be synced for [`Partition::end`] to be durable.
-    pub fn take_unsynced(&mut self, sync: impl FnMut(OpenFile, SyncKind)) {
+    pub fn take_unsynced(&mut self, mut sync: impl FnMut(OpenFile, SyncKind)) {
+        self.state.aborted.take_unsynced(|file| sync(file, SyncKind::Data));
         self.log.take_unsynced(sync);
     }
 
     /// The bytes from `offset` on, at most `len_max` but never less than the first batch.
-    pub fn fetch(&mut self, cache: &mut Cache, offset: i64, len_max: u32) -> Result<Fetched, Error> {
+    pub fn fetch(
+        &mut self,
+        cache: &mut Cache,
+        offset: i64,
+        len_max: u32,
+        isolation: Isolation,
+    ) -> Result<Fetched, Error> {
         let bounds = self.bounds();
         if offset < bounds.start || offset > self.log.end().offset {
             return Err(Error::OutOfRange { offset, start: bounds.start, end: bounds.readable });
         }
-        let slice = if offset >= bounds.readable {
-            None
-        } else {
-            self.log.slice(cache, offset, self.readable, len_max)?
+        let visible = bounds.visible(isolation);
+        if offset >= visible {
+            return Ok(Fetched { slice: None, aborted: Vec::new(), bounds });
+        }
+        let end = self.end_at(cache, visible)?;
+        let slice = self.log.slice(cache, offset, end, len_max)?;
+        let aborted = match (&slice, isolation) {
+            (Some(slice), Isolation::Committed) => {
+                self.state.aborted.find_between(cache.disk(), slice.segment, offset, visible)?
+            }
+            _ => Vec::new(),
         };
-        Ok(Fetched { slice, bounds })
+        Ok(Fetched { slice, aborted, bounds })
     }
 
-    /// The offset that stands at a time, among what readers see.
-    pub fn offset_at(&mut self, cache: &mut Cache, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
-        match query {
-            TimeQuery::From(timestamp) => self.log.offset_at_time(cache, timestamp, self.readable),
-            TimeQuery::Max => self.log.offset_of_max_timestamp(cache, self.readable),
+    /// The place in front of the batch that holds `visible`, where readers stop.
+    fn end_at(&mut self, cache: &mut Cache, visible: i64) -> Result<LogEnd, Error> {
+        if visible == self.readable.offset {
+            return Ok(self.readable);
         }
+        let behind = self.log.slice(cache, visible, self.readable, 0)?;
+        let behind = behind.expect("the batch lies in front of what readers see");
+        Ok(LogEnd {
+            offset: visible,
+            segment: behind.segment,
+            position: behind.bytes.position,
+            ..self.readable
+        })
+    }
+
+    /// The offset that stands at a time, among what such a reader sees.
+    pub fn offset_at(
+        &mut self,
+        cache: &mut Cache,
+        query: TimeQuery,
+        isolation: Isolation,
+    ) -> Result<Option<TimedOffset>, Error> {
+        let found = match query {
+            TimeQuery::From(timestamp) => self.log.offset_at_time(cache, timestamp, self.readable)?,
+            TimeQuery::Max => self.log.offset_of_max_timestamp(cache, self.readable)?,
+        };
+        let visible = self.bounds().visible(isolation);
+        Ok(found.filter(|found| found.offset < visible))
+    }
+
+    /// Where a leader epoch ends; `None` where nothing is known of it.
+    pub fn end_of_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        let end = self.log.end().offset;
+        match self.state.epochs.end_of(epoch, end) {
+            // The leader's own epoch is known before the first batch of it.
+            None if (0..=self.config.leader_epoch).contains(&epoch) => Some(EpochEnd { epoch, end }),
+            found => found,
+        }
+    }
+
+    /// The largest id of a producer that was found at the opening or has written since.
+    pub fn producer_id_max(&self) -> Option<i64> {
+        self.state.producers.id_max()
+    }
+
+    /// Keeps readers from what lies in front of `offset`, as a client has asked for. Once the start that this
+    /// returns is written down durably, the client may be told, and [`Partition::delete_below_start`] follows.
+    pub fn delete_records_before(&mut self, offset: i64) -> Result<i64, Error> {
+        let Bounds { start, readable, .. } = self.bounds();
+        if offset < 0 || offset > readable {
+            return Err(Error::OutOfRange { offset, start, end: readable });
+        }
+        self.raise_start(offset);
+        Ok(self.log.start_offset())
+    }
+
+    /// Keeps readers from what need not be kept any more. `Some`: the start, which is to be written down
+    /// durably before [`Partition::delete_below_start`].
+    pub fn expire(
+        &mut self,
+        cache: &mut Cache,
+        retention: Retention,
+        now_ms: i64,
+    ) -> Result<Option<i64>, Error> {
+        self.state.producers.forget_idle(now_ms);
+        let start = self.log.expired_below(cache, retention, now_ms, self.readable.offset)?;
+        start.into_iter().for_each(|start| self.raise_start(start));
+        Ok(start)
+    }
+
+    fn raise_start(&mut self, offset: i64) {
+        self.log.raise_start(offset);
+        self.state.advance_start(&self.log);
+    }
+
+    /// Deletes the segments in front of the start, which is durable: those for which the wave has returned that
+    /// covers the snapshot behind them. Their files are gone when [`Partition::remove_due`] is called at `due_ms`
+    /// or later. Says how many segments that were.
+    ///
+    /// Where the start is the log's end it rolls, and a wave and another call are needed for the last segment.
+    pub fn delete_below_start(
+        &mut self,
+        cache: &mut Cache,
+        now_ms: i64,
+        due_ms: i64,
+    ) -> Result<usize, Error> {
+        let start = self.log.start_offset();
+        if start >= self.log.end().offset {
+            self.log.roll(cache, now_ms)?;
+        }
+        if let Some(rolled) = self.log.take_rolled() {
+            self.write_state(cache, rolled);
+        }
+        let below = self.state.written_up_to(start.min(self.log.recovery_segment()));
+        let deleted = self.log.delete_below(cache, below, &Guard::default(), now_ms, due_ms)?;
+        if deleted > 0 {
+            self.state.forget_segments(cache, &self.log)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Removes files of deleted segments whose time has come.
+    pub fn remove_due(&mut self, cache: &Cache, now_ms: i64) -> Result<(), Error> {
+        self.log.remove_due(cache, now_ms)
+    }
+
+    /// Takes back everything from `offset` on, with what is known of it.
+    pub fn truncate_to(
+        &mut self,
+        cache: &mut Cache,
+        offset: i64,
+        now_ms: i64,
+        due_ms: i64,
+    ) -> Result<(), Error> {
+        if offset >= self.log.end().offset {
+            return Ok(());
+        }
+        self.log.truncate_to(cache, offset, &Guard::default(), due_ms)?;
+        self.state.truncate(cache, &mut self.log, now_ms)?;
+        let end = self.log.end();
+        if end.offset < self.readable.offset {
+            self.readable = end;
+        }
+        self.state.producers.advance(self.readable.offset);
+        Ok(())
     }
 
     /// Lets go of what the shard keeps at hand for it.
@@ -201,8 +404,13 @@ impl Partition {
         self.config.ack
     }
 
-    /// Makes all of it durable and its indexes exact; waits. For a clean stop.
+    /// Makes all of it durable and its indexes exact, and writes down what the next start wants to know; waits.
+    /// For a clean stop.
     pub fn stop(&mut self, cache: &mut Cache) -> Result<(), Error> {
+        self.state.aborted.take_unsynced(|file| self.log.sync_with_wave(file, SyncKind::Data));
+        for file in self.state.write(cache.disk(), self.log.end().offset)? {
+            self.log.sync_with_wave(file, SyncKind::Data);
+        }
         self.log.stop(cache)
     }
 }

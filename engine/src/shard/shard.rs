@@ -12,7 +12,8 @@ use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
 use crate::log::{Cache, CacheLimits, LogEnd, TimedOffset};
 use crate::partition::{
-    Ack, Appended, Bounds, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
+    Ack, Appended, Bounds, Fetched, Isolation, Known, Partition, PartitionConfig, PartitionId, TimeQuery,
+    directory,
 };
 
 /// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
@@ -37,9 +38,8 @@ pub struct OpenPartition {
     pub dir: usize,
     /// Its topic's settings.
     pub config: PartitionConfig,
-    /// Whether everything in it is known to be whole: the process before this one stopped cleanly, or it is
-    /// new.
-    pub was_clean: bool,
+    /// What is known of it.
+    pub known: Known,
 }
 
 /// What happened to waves and readers since the last time it was taken.
@@ -96,7 +96,7 @@ impl Shard {
             return Err(Error::Offline(dir.path.clone()));
         }
         let path = dir.path.join(directory::name(&opened.topic, opened.id.index));
-        let partition = Partition::open(&mut self.cache, &path, opened.config, opened.was_clean, now_ms)?;
+        let partition = Partition::open(&mut self.cache, &path, opened.config, &opened.known, now_ms)?;
         self.partitions.insert(opened.id, Slot { partition, dir: opened.dir });
         Ok(())
     }
@@ -134,6 +134,10 @@ impl Shard {
             Ack::PageCache => {
                 if slot.partition.publish(end) {
                     self.progress.advanced.push(id);
+                }
+                // Nobody waits for it, but the recovery point does.
+                if end.segment != end_before.segment {
+                    dir.waves.enroll(id);
                 }
                 None
             }
@@ -195,8 +199,9 @@ impl Shard {
     fn release_finished(&mut self, dir: usize) {
         let Some(finished) = self.dirs[dir].waves.take_finished() else { return };
         for (id, end) in finished.covered {
-            let slot = self.partitions.get_mut(&id);
-            if slot.is_some_and(|slot| slot.partition.publish(end)) {
+            let Some(slot) = self.partitions.get_mut(&id) else { continue };
+            slot.partition.durable_to(end);
+            if slot.partition.publish(end) {
                 self.progress.advanced.push(id);
             }
         }
@@ -229,9 +234,15 @@ impl Shard {
     }
 
     /// Bytes for a reader.
-    pub fn fetch(&mut self, id: PartitionId, offset: i64, len_max: u32) -> Result<Fetched, Error> {
+    pub fn fetch(
+        &mut self,
+        id: PartitionId,
+        offset: i64,
+        len_max: u32,
+        isolation: Isolation,
+    ) -> Result<Fetched, Error> {
         let (partition, cache) = self.reader(id)?;
-        partition.fetch(cache, offset, len_max)
+        partition.fetch(cache, offset, len_max, isolation)
     }
 
     /// Behind the last batch that readers see.
@@ -245,9 +256,19 @@ impl Shard {
     }
 
     /// The offset that stands at a time.
-    pub fn offset_at(&mut self, id: PartitionId, query: TimeQuery) -> Result<Option<TimedOffset>, Error> {
+    pub fn offset_at(
+        &mut self,
+        id: PartitionId,
+        query: TimeQuery,
+        isolation: Isolation,
+    ) -> Result<Option<TimedOffset>, Error> {
         let (partition, cache) = self.reader(id)?;
-        partition.offset_at(cache, query)
+        partition.offset_at(cache, query, isolation)
+    }
+
+    /// The largest id of a producer in any of its partitions, as far as logs and snapshots tell.
+    pub fn producer_id_max(&self) -> Option<i64> {
+        self.partitions.values().filter_map(|slot| slot.partition.producer_id_max()).max()
     }
 
     fn reader(&mut self, id: PartitionId) -> Result<(&mut Partition, &mut Cache), Error> {

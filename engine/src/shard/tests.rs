@@ -10,7 +10,7 @@ use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
 use crate::format::{BatchHeader, BatchRules, ProducerSequence, TimestampRule, Uuid};
 use crate::log::{LogLimits, TimedOffset};
-use crate::partition::{Ack, Bounds, PartitionConfig, PartitionId, TimeQuery, directory};
+use crate::partition::{Ack, Bounds, Isolation, Known, PartitionConfig, PartitionId, TimeQuery, directory};
 
 const NOW_MS: i64 = 10_000;
 /// Small enough that every third append rolls.
@@ -41,8 +41,9 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
             },
             leader_epoch: 0,
             ack,
+            producer_expiration_ms: 86_400_000,
         },
-        was_clean: false,
+        known: Known { was_clean: false, recovery_point: 0, start_offset: 0, has_gaps: false },
     }
 }
 
@@ -152,7 +153,7 @@ fn a_start_finds_every_record_and_the_producers_again() {
     }
     shard.stop().unwrap();
     let mut again = shard_on(&disk, Ack::Durable);
-    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 20 });
+    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 20, stable: 20 });
     let repeated = sample_of_producer(ProducerSequence { id: 7, epoch: 0, first: 5, last: 9 });
     assert_eq!(again.append(id(0), repeated.into(), NOW_MS).unwrap().0.base_offset, 5);
     let gap = sample_of_producer(ProducerSequence { id: 7, epoch: 0, first: 25, last: 29 });
@@ -188,32 +189,31 @@ fn reopened_after_damage(was_clean: bool) -> (SimDisk, Result<Shard, Error>) {
     file.write_all_at([&[9], &[]], batch + 16).unwrap();
     let config = ShardConfig { log_dirs: vec!["/data".into()] };
     let mut again = Shard::new(Arc::new(disk.clone()), config).unwrap();
-    let opened = again.open(&OpenPartition { was_clean, ..partition(0, Ack::Durable) }, NOW_MS);
+    let unclean = partition(0, Ack::Durable);
+    let opened =
+        again.open(&OpenPartition { known: Known { was_clean, ..unclean.known }, ..unclean }, NOW_MS);
     (disk, opened.map(|()| again))
 }
 
+fn segments(disk: &SimDisk) -> usize {
+    let entries = disk.list(Path::new("/data/t-0")).unwrap();
+    entries.iter().filter(|entry| entry.name.ends_with(".log")).count()
+}
+
 #[test]
-fn after_a_clean_stop_damage_is_refused_and_named_and_nothing_is_cut() {
+fn after_a_clean_stop_damage_is_refused_and_named_by_who_reads_it_and_nothing_is_cut() {
     let (disk, opened) = reopened_after_damage(true);
-    let error = opened.err().unwrap().to_string();
+    let error = opened.unwrap().fetch(id(0), 2, 100, Isolation::Uncommitted).unwrap_err().to_string();
     assert!(error.contains("00000000000000000000.log") && error.contains("magic 9, expected 2"), "{error}");
-    assert_eq!(
-        disk.list(Path::new("/data/t-0")).unwrap().len(),
-        11,
-        "four segments, three with indexes, and partition.metadata"
-    );
+    assert_eq!(segments(&disk), 4);
 }
 
 #[test]
 fn after_a_crash_the_log_ends_at_the_first_batch_that_is_not_whole() {
     let (disk, opened) = reopened_after_damage(false);
     let mut again = opened.unwrap();
-    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2 });
-    assert_eq!(
-        disk.list(Path::new("/data/t-0")).unwrap().len(),
-        4,
-        "one segment with its indexes, and partition.metadata"
-    );
+    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2, stable: 2 });
+    assert_eq!(segments(&disk), 1, "later segments are gone");
     assert_eq!(append(&mut again, 0).0, 2);
 }
 
@@ -229,13 +229,13 @@ fn after_a_crash_a_segment_that_lost_its_end_takes_the_later_ones_with_it() {
     let file = disk.open(&PathBuf::from("/data/t-0/00000000000000000000.log"), OpenMode::Existing).unwrap();
     file.set_len(batch).unwrap();
     let again = shard_on(&disk, Ack::Durable);
-    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2 });
+    assert_eq!(again.bounds(id(0)).unwrap(), Bounds { start: 0, readable: 2, stable: 2 });
 }
 
 /// Reads all that is there from `offset` on, slice by slice.
 fn read_all(shard: &mut Shard, mut offset: i64, len_max: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Some(slice) = shard.fetch(id(0), offset, len_max).unwrap().slice {
+    while let Some(slice) = shard.fetch(id(0), offset, len_max, Isolation::Uncommitted).unwrap().slice {
         let mut part = vec![0; slice.bytes.len as usize];
         slice.bytes.file.read_at(&mut part, slice.bytes.position).unwrap();
         let mut at = 0;
@@ -268,7 +268,9 @@ fn a_reader_gets_every_batch_across_segments_whatever_it_asks_for() {
         assert!((first.base_offset()..=first.last_offset()).contains(&offset), "offset {offset}");
     }
     assert!(read_all(&mut shard, 40, 100).is_empty());
-    let mut is_out = |offset| matches!(shard.fetch(id(0), offset, 100), Err(Error::OutOfRange { .. }));
+    let mut is_out = |offset| {
+        matches!(shard.fetch(id(0), offset, 100, Isolation::Uncommitted), Err(Error::OutOfRange { .. }))
+    };
     assert!(is_out(-1) && is_out(41));
 }
 
@@ -279,9 +281,9 @@ fn a_first_batch_that_is_larger_than_the_fetch_comes_whole() {
     append(&mut shard, 0);
     append(&mut shard, 0);
     let whole = sample(2, b"payload").len() as u32;
-    let slice = shard.fetch(id(0), 0, 10).unwrap().slice.unwrap();
+    let slice = shard.fetch(id(0), 0, 10, Isolation::Uncommitted).unwrap().slice.unwrap();
     assert_eq!((slice.bytes.len, slice.first_len), (whole, whole));
-    let slice = shard.fetch(id(0), 0, whole + 10).unwrap().slice.unwrap();
+    let slice = shard.fetch(id(0), 0, whole + 10, Isolation::Uncommitted).unwrap().slice.unwrap();
     assert_eq!((slice.bytes.len, slice.first_len), (whole + 10, whole));
 }
 
@@ -295,7 +297,7 @@ fn times_are_found_among_what_readers_see() {
         let bytes = sample_with(2, &records, |header| header.set_times(base, base + 3));
         shard.append(id(0), bytes.into(), NOW_MS).unwrap();
     }
-    let at = |shard: &mut Shard, query| shard.offset_at(id(0), query).unwrap();
+    let at = |shard: &mut Shard, query| shard.offset_at(id(0), query, Isolation::Uncommitted).unwrap();
     assert_eq!(at(&mut shard, TimeQuery::From(0)), None, "nothing is durable yet");
     assert_eq!(at(&mut shard, TimeQuery::Max), None);
     shard.submit();
@@ -329,6 +331,6 @@ fn a_failed_sync_acknowledges_nothing_and_takes_the_directory_offline() {
     assert_eq!(progress.failed.len(), 1);
     let refused = shard.append(id(0), sample(1, b"x").into(), NOW_MS);
     assert!(matches!(refused, Err(Error::Offline(_))), "{refused:?}");
-    assert!(matches!(shard.fetch(id(0), 0, 100), Err(Error::Offline(_))));
+    assert!(matches!(shard.fetch(id(0), 0, 100, Isolation::Uncommitted), Err(Error::Offline(_))));
     assert!(shard.is_all_offline());
 }

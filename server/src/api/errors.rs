@@ -28,9 +28,10 @@ fn code_of_refusal(refusal: &Refusal) -> ErrorCode {
         Refusal::TooLarge { .. } => ErrorCode::MessageTooLarge,
         Refusal::Timestamp(_) | Refusal::Records { is_out_of_time: true, .. } => ErrorCode::InvalidTimestamp,
         Refusal::UnknownCodec(_) => ErrorCode::UnsupportedCompressionType,
-        Refusal::NotInTransaction => ErrorCode::InvalidTxnState,
+        Refusal::NotInTransaction | Refusal::InTransaction { .. } => ErrorCode::InvalidTxnState,
         Refusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         Refusal::StaleProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        Refusal::StaleCoordinatorEpoch { .. } => ErrorCode::TransactionCoordinatorFenced,
     }
 }
 

@@ -3,26 +3,25 @@
 use std::sync::Arc;
 
 use logmill_engine::Error;
-use logmill_engine::format::Uuid;
+use logmill_engine::format::{AbortedEntry, Uuid};
 use logmill_engine::log::BatchSlice;
-use logmill_engine::partition::PartitionId;
+use logmill_engine::partition::{Isolation, PartitionId};
 use tokio::sync::Notify;
 
 use super::errors::{code_of, code_of_epoch};
+use super::isolation::isolation_of;
 use super::shares::{Place, Shares};
 use super::{Answer, Call, Reply};
 use crate::net::conn::Ended;
 use crate::shard::{Command, Read, ReadAnswer, ReadPartition, Watch, WatchedPartition};
 use crate::wire::MESSAGE_BYTES_MAX;
 use crate::wire::messages::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use crate::wire::{ErrorCode, Records, Text};
 
 /// From this version on topics are named by id.
 const TOPIC_ID_FROM: i16 = 13;
-/// Aborted transactions are listed for readers of this isolation level.
-const READ_COMMITTED: i8 = 1;
 /// Offsets and bounds that are not known.
 const UNKNOWN: i64 = -1;
 /// Most bytes of batches in an answer, whatever the client and `fetch.max.bytes` say: with all that stands
@@ -109,7 +108,9 @@ async fn collect(request: &FetchRequest, call: &Call) -> Collected {
             places.push((place, id));
         }
     }
-    let asked = shares.ask(&call.shard, |partitions, reply| Command::Read(Read { partitions, reply })).await;
+    let isolation = isolation_of(request.isolation_level);
+    let read = |partitions, reply| Command::Read(Read { isolation, partitions, reply });
+    let asked = shares.ask(&call.shard, read).await;
     let mut answers = asked.answers().await;
     let mut budget = Budget::new(request, call);
     let mut collected =
@@ -123,7 +124,7 @@ async fn collect(request: &FetchRequest, call: &Call) -> Collected {
                 collected.seen.add(&call.shard, id, WatchedPartition { id, seen: answer.end });
             }
             collected.is_final |= answer.as_ref().map_or(true, ends_in_older_segment);
-            partition_data(partition, answer, request.isolation_level, &mut budget)
+            partition_data(partition, answer, isolation, &mut budget)
         });
         let partitions = partitions.collect();
         collected.response.responses.push(topic_response(&topic.topic, topic.topic_id, partitions));
@@ -193,11 +194,14 @@ impl Budget {
 fn partition_data(
     partition: &FetchPartition,
     answer: Result<ReadAnswer, ErrorCode>,
-    isolation_level: i8,
+    isolation: Isolation,
     budget: &mut Budget,
 ) -> PartitionData {
     let partition_index = partition.partition;
-    let aborted_transactions = (isolation_level == READ_COMMITTED).then(Vec::new);
+    // Readers of all records are not told of any.
+    let list = |aborted: &[AbortedEntry]| {
+        (isolation == Isolation::Committed).then(|| aborted.iter().map(aborted_transaction).collect())
+    };
     let fetched = match answer {
         Ok(answer) => answer.fetched,
         Err(code) => {
@@ -207,7 +211,7 @@ fn partition_data(
                 high_watermark: UNKNOWN,
                 last_stable_offset: UNKNOWN,
                 log_start_offset: UNKNOWN,
-                aborted_transactions,
+                aborted_transactions: list(&[]),
                 records: Records::Bytes(bytes::Bytes::new()),
                 ..PartitionData::default()
             };
@@ -218,12 +222,16 @@ fn partition_data(
     PartitionData {
         partition_index,
         high_watermark: fetched.bounds.readable,
-        last_stable_offset: fetched.bounds.readable,
+        last_stable_offset: fetched.bounds.stable,
         log_start_offset: fetched.bounds.start,
-        aborted_transactions,
+        aborted_transactions: list(&fetched.aborted),
         records: Records::Slices(slice.into_iter().map(|slice| slice.bytes).collect()),
         ..PartitionData::default()
     }
+}
+
+fn aborted_transaction(entry: &AbortedEntry) -> AbortedTransaction {
+    AbortedTransaction { producer_id: entry.producer_id(), first_offset: entry.first_offset() }
 }
 
 fn topic_response(topic: &Text, topic_id: Uuid, partitions: Vec<PartitionData>) -> FetchableTopicResponse {

@@ -3,6 +3,7 @@
 use logmill_engine::partition::TimeQuery;
 
 use super::errors::{code_of, code_of_epoch};
+use super::isolation::isolation_of;
 use super::shares::{Asked, Place, Shares};
 use super::{Answer, Call, Reply};
 use crate::metadata::LEADER_EPOCH;
@@ -39,8 +40,8 @@ fn first_version(timestamp: i64) -> Option<i16> {
 /// What a timestamp asks a partition. `None`: something that only tiered storage has.
 fn query_of(timestamp: i64) -> Option<OffsetQuery> {
     match timestamp {
-        special::LATEST => Some(OffsetQuery::Bound(|bounds| bounds.readable)),
-        special::EARLIEST | special::EARLIEST_LOCAL => Some(OffsetQuery::Bound(|bounds| bounds.start)),
+        special::LATEST => Some(OffsetQuery::End),
+        special::EARLIEST | special::EARLIEST_LOCAL => Some(OffsetQuery::Start),
         special::MAX_TIMESTAMP => Some(OffsetQuery::Time(TimeQuery::Max)),
         special::LATEST_TIERED | special::EARLIEST_PENDING_UPLOAD => None,
         timestamp => Some(OffsetQuery::Time(TimeQuery::From(timestamp))),
@@ -88,7 +89,8 @@ async fn answer(request: ListOffsetsRequest, call: Call) -> Answer {
         let partitions = topic.partitions.into_iter().map(place).collect();
         topics.push(TopicPlaces { name: topic.name, partitions });
     }
-    let find = |partitions, reply| Command::FindOffsets(FindOffsets { partitions, reply });
+    let isolation = isolation_of(request.isolation_level);
+    let find = |partitions, reply| Command::FindOffsets(FindOffsets { isolation, partitions, reply });
     let asked = shares.ask(&call.shard, find).await;
     call.answer(&respond(asked, topics).await)
 }

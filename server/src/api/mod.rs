@@ -11,6 +11,7 @@ mod errors;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
+mod isolation;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;

@@ -508,7 +508,13 @@ pub(super) static KEYS: &[Key] = &[
     key("transaction.state.log.num.partitions", Int, "50", AtLeast(1), Ignored(NO_TXN)),
     key("transaction.state.log.segment.bytes", Int, "104857600", AtLeast(1), Ignored(NO_TXN)),
     key("transaction.partition.verification.enable", Boolean, "true", Any, Ignored(NO_TXN)),
-    key("producer.id.expiration.ms", Int, "86400000", AtLeast(1), Ignored(NO_TXN)),
+    key(
+        "producer.id.expiration.ms",
+        Int,
+        "86400000",
+        AtLeast(1),
+        Honoured("A producer that has written nothing to a partition for so long is forgotten there."),
+    ),
     key("transactional.id.expiration.ms", Int, "604800000", AtLeast(1), Ignored(NO_TXN)),
     key("transaction.max.timeout.ms", Int, "900000", AtLeast(1), Ignored(NO_TXN)),
     key(

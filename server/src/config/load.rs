@@ -283,6 +283,7 @@ impl Loader {
             delete_topics: self.is_on("delete.topic.enable"),
             offsets_topic_partitions: self.int("offsets.topic.num.partitions"),
             offsets_topic_segment_bytes: self.int("offsets.topic.segment.bytes"),
+            producer_expiration_ms: self.int("producer.id.expiration.ms").into(),
             offset_metadata_len_max: self.int("offset.metadata.max.bytes"),
             socket_request_max_bytes: self.count("socket.request.max.bytes"),
             fetch_max_bytes: self.count("fetch.max.bytes"),

@@ -56,6 +56,8 @@ pub struct Config {
     pub offsets_topic_partitions: i32,
     /// `offsets.topic.segment.bytes`
     pub offsets_topic_segment_bytes: i32,
+    /// `producer.id.expiration.ms`
+    pub producer_expiration_ms: i64,
     /// `offset.metadata.max.bytes`: the longest text beside an offset, in the units of UTF-16.
     pub offset_metadata_len_max: i32,
     /// `socket.request.max.bytes`

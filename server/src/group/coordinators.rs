@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use logmill_engine::Error;
 use logmill_engine::format::{BatchBuilder, BatchView, NewRecord};
-use logmill_engine::partition::{Appended, PartitionId};
+use logmill_engine::partition::{Appended, Isolation, PartitionId};
 use logmill_engine::shard::{Shard, Ticket};
 
 use super::coordinator::{Commit, Coordinator, FetchedTopic, Query};
@@ -120,7 +120,7 @@ fn batch_of(records: &[Record], now_ms: i64) -> Bytes {
 /// Reads a log from its first record to its last.
 fn replay(engine: &mut Shard, id: PartitionId, mut see: impl FnMut(&Record)) -> Result<(), Error> {
     let mut offset = engine.bounds(id)?.start;
-    while let Some(slice) = engine.fetch(id, offset, REPLAY_BYTES)?.slice {
+    while let Some(slice) = engine.fetch(id, offset, REPLAY_BYTES, Isolation::Uncommitted)?.slice {
         let file = slice.bytes;
         let mut bytes = vec![0; file.len as usize];
         let read = file.file.read_at(&mut bytes, file.position).map_err(|source| Error::Io {
@@ -169,7 +169,7 @@ mod tests {
     use logmill_engine::disk::{Disk, OpenMode};
     use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
     use logmill_engine::log::LogLimits;
-    use logmill_engine::partition::{Ack, PartitionConfig, directory};
+    use logmill_engine::partition::{Ack, Known, PartitionConfig, directory};
     use logmill_engine::shard::{OpenPartition, ShardConfig};
 
     use super::*;
@@ -223,8 +223,9 @@ mod tests {
                 },
                 leader_epoch: 0,
                 ack: Ack::Durable,
+                producer_expiration_ms: 86_400_000,
             },
-            was_clean: true,
+            known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
         };
         shard.open(&partition, NOW_MS).unwrap();
         shard

@@ -97,17 +97,19 @@ impl OrderQueue {
 pub(crate) fn run(shard: &Rc<LocalShard>, store: TopicStore) {
     let (orders, queue) = mpsc::unbounded_channel();
     shard.take_orders(OrderQueue(orders));
-    let controller = Controller { shard: shard.clone(), store };
+    let controller = Controller { shard: shard.clone(), store, producer_id_floor: None };
     shard.host().runtime.spawn(Box::pin(controller.obey(queue)));
 }
 
 struct Controller {
     shard: Rc<LocalShard>,
     store: TopicStore,
+    /// Producer ids below it may be in somebody's log; `None` before the shards were asked.
+    producer_id_floor: Option<i64>,
 }
 
 impl Controller {
-    async fn obey(self, mut queue: mpsc::UnboundedReceiver<Order>) {
+    async fn obey(mut self, mut queue: mpsc::UnboundedReceiver<Order>) {
         while let Some(order) = queue.recv().await {
             // Whoever asked may be gone; the change stands.
             match order {
@@ -126,11 +128,29 @@ impl Controller {
                     let _ = reply.send(outcome);
                 }
                 Order::ProducerIds(reply) => {
-                    let taken = self.on_disk(TopicStore::take_producer_ids).await;
+                    let floor = self.producer_id_floor().await;
+                    let taken = self.on_disk(move |store| store.take_producer_ids(floor)).await;
                     let _ = reply.send(taken.map_err(Refused::from));
                 }
             }
         }
+    }
+
+    /// Above every producer id that logs and snapshots tell of. Directories that another broker has written hold
+    /// ids that this one never gave out.
+    async fn producer_id_floor(&mut self) -> i64 {
+        if let Some(floor) = self.producer_id_floor {
+            return floor;
+        }
+        let mut floor = 0;
+        for shard in 0..self.shard.broker().shards() {
+            let (reply, id_max) = oneshot::channel();
+            self.shard.send(shard, Command::FindProducerIdMax(reply)).await;
+            // A shard that is gone takes the process with it.
+            let id_max = id_max.await.ok().flatten();
+            floor = floor.max(id_max.map_or(0, |id| id + 1));
+        }
+        *self.producer_id_floor.insert(floor)
     }
 
     /// A client that has stopped waiting may have asked again already.

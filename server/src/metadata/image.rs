@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use logmill_engine::format::{BatchRules, Compression, TimestampRule, Uuid};
 use logmill_engine::log::LogLimits;
-use logmill_engine::partition::{Ack, PartitionConfig, PartitionId};
+use logmill_engine::partition::{Ack, Known, PartitionConfig, PartitionId};
 use logmill_engine::shard::OpenPartition;
 
 use crate::config::topic::TimestampType;
@@ -43,21 +43,25 @@ impl Topic {
 
     /// What the shards need to know to open its partitions when they are new.
     pub(crate) fn to_open<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = OpenPartition> + 'a {
-        let partition_config = self.partition_config(config);
+        let topic = self.config(config);
+        let partition_config = self.partition_config(&topic, config);
         self.partition_ids().zip(&self.dirs).map(move |(id, &dir)| OpenPartition {
             id,
             topic: self.name.to_string(),
             dir,
             config: partition_config,
-            was_clean: true,
+            known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: topic.compact },
         })
     }
 
-    fn partition_config(&self, config: &Config) -> PartitionConfig {
+    fn config(&self, config: &Config) -> TopicConfig {
         // The settings were checked when the topic got them.
-        let topic = TopicConfig::new(&self.overrides, &config.layers).expect("a topic's settings are valid");
+        TopicConfig::new(&self.overrides, &config.layers).expect("a topic's settings are valid")
+    }
+
+    fn partition_config(&self, topic: &TopicConfig, config: &Config) -> PartitionConfig {
         PartitionConfig {
-            batch: batch_rules(&topic),
+            batch: batch_rules(topic),
             log: LogLimits {
                 segment_bytes: topic.segment_bytes.into(),
                 segment_ms: topic.segment_ms,
@@ -71,6 +75,7 @@ impl Topic {
                 config::Ack::PageCache if !topic_name::is_internal(&self.name) => Ack::PageCache,
                 config::Ack::PageCache | config::Ack::Durable => Ack::Durable,
             },
+            producer_expiration_ms: config.producer_expiration_ms,
         }
     }
 }

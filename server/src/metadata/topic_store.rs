@@ -316,8 +316,9 @@ impl TopicStore {
             .map_err(io_error(format_args!("writing {}", path.display())))
     }
 
-    /// Producer ids that nobody else ever gets, not even after a crash.
-    pub(crate) fn take_producer_ids(&self) -> Result<Range<i64>, Error> {
+    /// Producer ids that nobody else ever gets, not even after a crash: none that was given out, and none below
+    /// `floor`.
+    pub(crate) fn take_producer_ids(&self, floor: i64) -> Result<Range<i64>, Error> {
         let path = self.home_file(PRODUCER_IDS_FILE)?;
         let first = match self.disk.read(&path) {
             Ok(content) => std::str::from_utf8(&content)
@@ -334,6 +335,7 @@ impl TopicStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(io_error(format_args!("reading {}", path.display()))(error)),
         };
+        let first = first.max(floor);
         let end = first + PRODUCER_ID_BLOCK;
         replace_file(&*self.disk, &path, format!("{end}\n").as_bytes())
             .map_err(io_error(format_args!("writing {}", path.display())))?;
@@ -547,13 +549,13 @@ mod tests {
         let disk = SimDisk::default();
         let made = topic("orders", &[0]);
         store(&disk).create(&Image::default(), std::slice::from_ref(&made)).unwrap();
-        let given = store(&disk).take_producer_ids().unwrap();
+        let given = store(&disk).take_producer_ids(0).unwrap();
 
         let reordered = TopicStore::new(Arc::new(disk.clone()), vec!["/b".into(), "/a".into()]);
         let image = reordered.load().unwrap();
         let found = image.by_name("orders").unwrap();
         assert_eq!((&found.dirs[..], &found.overrides), (&[1][..], &made.overrides));
-        assert_eq!(reordered.take_producer_ids().unwrap().start, given.end);
+        assert_eq!(reordered.take_producer_ids(0).unwrap().start, given.end);
         assert_eq!(disk.list(Path::new("/b")).unwrap(), []);
 
         replace_file(&disk, Path::new("/b/logmill.producer-ids"), b"1000\n").unwrap();
@@ -602,7 +604,7 @@ mod tests {
             replace_file(&disk, &Path::new("/a").join(file), b"nonsense").unwrap();
             let error = match file {
                 "logmill.topics" => store.load().unwrap_err(),
-                _ => store.take_producer_ids().unwrap_err(),
+                _ => store.take_producer_ids(0).unwrap_err(),
             };
             assert!(error.to_string().contains(file), "{error}");
         }
@@ -611,10 +613,10 @@ mod tests {
     #[test]
     fn producer_ids_are_never_given_out_twice_whatever_a_crash_leaves() {
         let before = SimDisk::default();
-        let given = store(&before).take_producer_ids().unwrap();
-        let take = |store: &TopicStore| drop(store.take_producer_ids());
+        let given = store(&before).take_producer_ids(0).unwrap();
+        let take = |store: &TopicStore| drop(store.take_producer_ids(0));
         let places = crash_everywhere(take, &before, |disk, crash_at| {
-            let next = store(disk).take_producer_ids().unwrap();
+            let next = store(disk).take_producer_ids(0).unwrap();
             assert!(next.start >= given.end, "crash at {crash_at}: {next:?} after {given:?}");
         });
         assert!(places >= 2, "only {places} places to crash");

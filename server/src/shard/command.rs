@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use logmill_engine::Error;
 use logmill_engine::log::{LogEnd, TimedOffset};
-use logmill_engine::partition::{Appended, Bounds, Fetched, PartitionId, TimeQuery};
+use logmill_engine::partition::{Appended, Fetched, Isolation, PartitionId, TimeQuery};
 use logmill_engine::shard::OpenPartition;
 use tokio::sync::{Notify, oneshot};
 
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Open(Open),
     /// Let partitions go.
     Close(Close),
+    /// Say the largest id of a producer that logs and snapshots tell of.
+    FindProducerIdMax(oneshot::Sender<Option<i64>>),
     /// Use this picture of the topics from here on.
     Publish(Publish),
     /// Serve nothing from a log directory any more.
@@ -51,6 +53,7 @@ pub(crate) type AppendResult = Result<Appended, Error>;
 
 #[derive(Debug)]
 pub(crate) struct Read {
+    pub(crate) isolation: Isolation,
     pub(crate) partitions: Vec<ReadPartition>,
     pub(crate) reply: oneshot::Sender<Vec<Result<ReadAnswer, Error>>>,
 }
@@ -86,6 +89,7 @@ pub(crate) struct WatchedPartition {
 
 #[derive(Debug)]
 pub(crate) struct FindOffsets {
+    pub(crate) isolation: Isolation,
     pub(crate) partitions: Vec<(PartitionId, OffsetQuery)>,
     pub(crate) reply: oneshot::Sender<Vec<OffsetAnswer>>,
 }
@@ -93,10 +97,11 @@ pub(crate) struct FindOffsets {
 /// `None`: no record stands there.
 pub(crate) type OffsetAnswer = Result<Option<TimedOffset>, Error>;
 
-/// Which offset is asked for. A bound has no timestamp and answers -1 for it.
+/// Which offset is asked for. Start and end have no timestamp and answer -1 for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum OffsetQuery {
-    Bound(fn(&Bounds) -> i64),
+    Start,
+    End,
     Time(TimeQuery),
 }
 

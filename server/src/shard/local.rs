@@ -196,6 +196,9 @@ impl LocalShard {
             Command::FetchOffsets(fetch) => self.fetch_offsets(fetch),
             Command::Open(open) => self.open(open),
             Command::Close(close) => self.close(close),
+            Command::FindProducerIdMax(reply) => {
+                answer(reply, self.state.borrow().engine.producer_id_max());
+            }
             Command::Publish(Publish { image, reply }) => {
                 *self.image.borrow_mut() = image;
                 answer(reply, ());
@@ -258,22 +261,22 @@ impl LocalShard {
         }
     }
 
-    fn read(&self, Read { partitions, reply }: Read) {
+    fn read(&self, Read { isolation, partitions, reply }: Read) {
         let state = &mut *self.state.borrow_mut();
         let read = |ReadPartition { id, offset, len_max }: &ReadPartition| {
-            let fetched = state.engine.fetch(*id, *offset, *len_max)?;
+            let fetched = state.engine.fetch(*id, *offset, *len_max, isolation)?;
             Ok(ReadAnswer { fetched, end: state.engine.readable_end(*id)? })
         };
         answer(reply, partitions.iter().map(read).collect());
     }
 
-    fn find_offsets(&self, FindOffsets { partitions, reply }: FindOffsets) {
+    fn find_offsets(&self, FindOffsets { isolation, partitions, reply }: FindOffsets) {
         let state = &mut *self.state.borrow_mut();
+        let untimed = |offset| Ok(Some(TimedOffset { offset, timestamp: -1 }));
         let find = |(id, query): &(PartitionId, OffsetQuery)| match query {
-            OffsetQuery::Bound(bound) => {
-                Ok(Some(TimedOffset { offset: bound(&state.engine.bounds(*id)?), timestamp: -1 }))
-            }
-            OffsetQuery::Time(query) => state.engine.offset_at(*id, *query),
+            OffsetQuery::Start => untimed(state.engine.bounds(*id)?.start),
+            OffsetQuery::End => untimed(state.engine.bounds(*id)?.visible(isolation)),
+            OffsetQuery::Time(query) => state.engine.offset_at(*id, *query, isolation),
         };
         answer(reply, partitions.iter().map(find).collect());
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod order;
+mod producer_ids;
 mod requests;
 mod rules;
 mod seams;

@@ -1,17 +1,21 @@
 //! Order: what one connection produces to a partition lies in it in the order of the requests, also when a
-//! mailbox has no room.
+//! mailbox has no room. Producers without idempotence show it by what lies there, those with it by sequences
+//! that the broker checks.
 
 use std::collections::VecDeque;
 use std::thread;
 
-use super::batch::read_batches;
+use super::batch::{batch, read_batches};
 use super::config;
-use super::requests::{CREATE_TOPICS, FETCH, PRODUCE, create_topic, fetch, produce};
+use super::requests::{
+    CREATE_TOPICS, FETCH, INIT_PRODUCER_ID, PRODUCE, create_topic, fetch, produce_batches,
+};
 use super::tcp_client::TcpClient;
 use crate::broker::{self, Running};
 use crate::shard::planted;
 use crate::wire::messages::create_topics::CreateTopicsResponse;
 use crate::wire::messages::fetch::FetchResponse;
+use crate::wire::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::wire::messages::produce::ProduceResponse;
 use crate::wire::{Api, Records};
 
@@ -27,26 +31,46 @@ fn payload(producer: usize, sequence: u32) -> [u8; 8] {
     payload
 }
 
+/// Whether producers are idempotent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sequences {
+    Checked,
+    None,
+}
+
 /// Each producer writes so many records, to one partition after the other, five requests in flight.
-fn produce_all(broker: &Running, requests: u32) {
+fn produce_all(broker: &Running, requests: u32, sequences: Sequences) {
     thread::scope(|scope| {
         for producer in 0..PRODUCERS {
             scope.spawn(move || {
                 let mut client = TcpClient::connect(broker);
+                let identity = (sequences == Sequences::Checked).then(|| producer_identity(&mut client));
                 let mut in_flight = VecDeque::new();
                 for request in 0..requests {
                     if in_flight.len() == IN_FLIGHT {
                         receive_ack(&mut client, in_flight.pop_front().unwrap());
                     }
                     let partition = (request % PARTITIONS as u32) as i32;
-                    let payload = payload(producer, request / PARTITIONS as u32);
-                    client.send(Api::Produce, PRODUCE, &produce("t", &[(partition, &payload)]));
-                    in_flight.push_back(request as i32);
+                    let number = request / PARTITIONS as u32;
+                    let numbered = identity.map(|(id, epoch)| (id, epoch, number as i32));
+                    let batch = batch(&payload(producer, number), numbered);
+                    in_flight.push_back(client.send(
+                        Api::Produce,
+                        PRODUCE,
+                        &produce_batches("t", [(partition, batch)]),
+                    ));
                 }
                 in_flight.into_iter().for_each(|request| receive_ack(&mut client, request));
             });
         }
     });
+}
+
+fn producer_identity(client: &mut TcpClient) -> (i64, i16) {
+    let request = InitProducerIdRequest { transactional_id: None, ..InitProducerIdRequest::default() };
+    let given: InitProducerIdResponse = client.ask(Api::InitProducerId, INIT_PRODUCER_ID, &request);
+    assert_eq!(given.error_code, 0);
+    (given.producer_id, given.producer_epoch)
 }
 
 fn receive_ack(client: &mut TcpClient, expected: i32) {
@@ -105,12 +129,14 @@ fn stop(broker: Running) {
 
 #[test]
 fn a_hundred_thousand_produces_through_mailboxes_of_one_keep_their_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = start(&dir);
-    let requests = 100_000 / PRODUCERS as u32;
-    produce_all(&broker, requests);
-    assert_eq!(first_disorder(&broker, requests), None);
-    stop(broker);
+    for sequences in [Sequences::None, Sequences::Checked] {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = start(&dir);
+        let requests = 100_000 / PRODUCERS as u32;
+        produce_all(&broker, requests, sequences);
+        assert_eq!(first_disorder(&broker, requests), None, "{sequences:?}");
+        stop(broker);
+    }
 }
 
 #[test]
@@ -121,7 +147,7 @@ fn a_request_that_overtakes_one_that_waits_for_room_is_caught() {
     let is_caught = (0..RUNS_MAX).any(|_| {
         let dir = tempfile::tempdir().unwrap();
         let broker = planted::overtaking(|| start(&dir));
-        produce_all(&broker, requests);
+        produce_all(&broker, requests, Sequences::None);
         let is_caught = first_disorder(&broker, requests).is_some();
         stop(broker);
         is_caught

@@ -14,6 +14,7 @@ use crate::wire::{Api, Message, Reader, Records, Text};
 pub(super) const PRODUCE: i16 = 12;
 pub(super) const FETCH: i16 = 12;
 pub(super) const CREATE_TOPICS: i16 = 7;
+pub(super) const INIT_PRODUCER_ID: i16 = 4;
 
 /// A whole frame.
 pub(super) fn encode<M: Message>(api: Api, version: i16, correlation_id: i32, body: &M) -> Vec<u8> {
@@ -54,13 +55,18 @@ pub(super) fn create_topic(name: &str, partitions: i32) -> CreateTopicsRequest {
 
 /// One batch to each of these partitions.
 pub(super) fn produce(topic: &str, payloads: &[(i32, &[u8])]) -> ProduceRequest {
-    let partition = |(index, payload): &(i32, &[u8])| PartitionProduceData {
-        index: *index,
-        records: Records::Bytes(batch(payload)),
-    };
+    produce_batches(topic, payloads.iter().map(|(index, payload)| (*index, batch(payload, None))))
+}
+
+/// These batches, each to its partition.
+pub(super) fn produce_batches(
+    topic: &str,
+    batches: impl IntoIterator<Item = (i32, Bytes)>,
+) -> ProduceRequest {
+    let partition = |(index, batch)| PartitionProduceData { index, records: Records::Bytes(batch) };
     let topic = TopicProduceData {
         name: Text::from(topic),
-        partition_data: payloads.iter().map(partition).collect(),
+        partition_data: batches.into_iter().map(partition).collect(),
         ..TopicProduceData::default()
     };
     ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() }

@@ -26,10 +26,13 @@ impl TcpClient {
         TcpClient { stream, next_correlation_id: 0 }
     }
 
-    pub(super) fn send<M: Message>(&mut self, api: Api, version: i16, request: &M) {
-        let frame = encode(api, version, self.next_correlation_id, request);
+    /// Sends a request and says its correlation id.
+    pub(super) fn send<M: Message>(&mut self, api: Api, version: i16, request: &M) -> i32 {
+        let correlation_id = self.next_correlation_id;
+        let frame = encode(api, version, correlation_id, request);
         self.next_correlation_id += 1;
         self.stream.write_all(&frame).unwrap();
+        correlation_id
     }
 
     /// The next response: its correlation id and its body.

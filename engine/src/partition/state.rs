@@ -1,0 +1,302 @@
+//! `State`: what a partition knows beside its batches, and the files that say it again after a start.
+
+use std::path::{Path, PathBuf};
+
+use super::aborted::AbortedTransactions;
+use super::epochs::LeaderEpochs;
+use super::producer::Marker;
+use super::producers::Producers;
+use super::snapshots::{Loaded, Snapshots};
+use crate::disk::{Disk, OpenFile, OpenMode};
+use crate::error::Error;
+use crate::format::control::ControlRecord;
+use crate::format::record::Records;
+use crate::format::{AbortedEntry, BatchHeader};
+use crate::log::{Cache, FileKind, Log, LogEnd, LogLimits, Opening, Visit, base_of};
+
+/// How far in front of a snapshot of Apache Kafka's the other batches of its producers are looked for: it has
+/// the last one of each only.
+const LOOK_BACK_OFFSETS_MAX: i64 = 1 << 18;
+/// How far the first look goes; each one that does not find all goes twice as far.
+const LOOK_BACK_OFFSETS_FIRST: i64 = 1 << 12;
+
+/// What the caller knows of a partition before it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The process before this one stopped cleanly, or the partition is new.
+    pub was_clean: bool,
+    /// Everything in front of it is on the device.
+    pub recovery_point: i64,
+    /// Nobody reads in front of it.
+    pub start_offset: i64,
+    /// Offsets may be missing, because the log is compacted.
+    pub has_gaps: bool,
+}
+
+/// What a partition knows beside its batches.
+#[derive(Debug)]
+pub(super) struct State {
+    dir: PathBuf,
+    pub(super) producers: Producers,
+    pub(super) epochs: LeaderEpochs,
+    pub(super) aborted: AbortedTransactions,
+    snapshots: Snapshots,
+    expiration_ms: i64,
+}
+
+impl State {
+    /// Opens a log and finds out what is known beside it: from the newest snapshot that can be believed, and
+    /// from the batches behind that.
+    ///
+    /// After a clean stop every file is believed. Otherwise only those in front of the segment that holds the
+    /// recovery point, and the later ones are written anew.
+    pub(super) fn open(
+        cache: &mut Cache,
+        dir: &Path,
+        limits: LogLimits,
+        known: &Known,
+        expiration_ms: i64,
+        now_ms: i64,
+    ) -> Result<(Log, State), Error> {
+        let disk = cache.shared_disk();
+        let entries = disk.list(dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
+        let mut snapshots = Snapshots::find(&*disk, dir, &entries)?;
+        let point = known.recovery_point.max(known.start_offset);
+        let believed_to = if known.was_clean {
+            i64::MAX
+        } else {
+            let bases = entries.iter().filter_map(|entry| base_of(&entry.name, FileKind::Log));
+            bases.filter(|base| *base <= point).max().unwrap_or(0)
+        };
+        let mut loaded = snapshots.load(&*disk, believed_to)?;
+        // A segment that begins at the point may have been begun after the point came there, and of its two
+        // files only the snapshot have come to the device.
+        if let Some(newest) = &loaded
+            && newest.offset == point
+            && newest.lacks_batches()
+            && let Some(older) = snapshots.load(&*disk, point - 1)?
+        {
+            loaded = Some(older);
+        }
+        // Where another broker wrote last, older snapshots have ids that this one never gave out.
+        let is_ours = loaded.as_ref().is_some_and(|loaded| !loaded.batches.is_empty());
+        let id_max = if is_ours { None } else { snapshots.producer_id_max(&*disk)? };
+        let from = loaded.as_ref().map_or(0, |loaded| loaded.offset);
+        let epochs = LeaderEpochs::load(&*disk, dir)?;
+        let visit_from = if epochs.is_some() { from } else { 0 };
+        let mut state = State {
+            dir: dir.to_owned(),
+            producers: producers_of(loaded.as_ref(), expiration_ms, now_ms),
+            epochs: epochs.unwrap_or_default(),
+            aborted: AbortedTransactions::find(dir, &entries),
+            snapshots,
+            expiration_ms,
+        };
+        id_max.into_iter().for_each(|id| state.producers.see_id(id));
+        if !known.was_clean {
+            state.snapshots.remove_behind(&*disk, believed_to)?;
+            state.aborted.remove_from(&*disk, believed_to)?;
+        }
+        let opening = Opening {
+            was_clean: known.was_clean,
+            recovery_point: known.recovery_point,
+            start_offset: known.start_offset,
+            visit_from,
+            has_gaps: known.has_gaps,
+        };
+        let mut written = Vec::new();
+        let mut segment = from;
+        let (mut log, _) = Log::open(cache, dir, limits, &opening, &mut |visit| {
+            state.epochs.note_replayed(visit.header.leader_epoch(), visit.header.base_offset());
+            if visit.header.last_offset() < from {
+                return Ok(());
+            }
+            if visit.segment > segment {
+                segment = visit.segment;
+                written.extend(state.snapshots.write(&*disk, segment, &state.producers)?);
+            }
+            if let Some(entry) = state.replay(&visit, now_ms)?
+                && visit.segment >= believed_to
+            {
+                state.aborted.append(&*disk, visit.segment, &entry)?;
+            }
+            Ok(())
+        })?;
+        state.settle(cache, &mut log, loaded.as_ref(), now_ms)?;
+        // Of an empty segment no batch tells.
+        let LogEnd { offset: end, segment: last, .. } = log.end();
+        if last == end && last > segment {
+            written.extend(state.snapshots.write(&*disk, last, &state.producers)?);
+        }
+        if !known.was_clean || !written.is_empty() {
+            state.aborted.take_unsynced(|file| written.push(file));
+            let syncing = || Error::io(format!("syncing {}", dir.display()));
+            written.into_iter().try_for_each(|file| file.sync()).map_err(syncing())?;
+            state.epochs.write_durably(&*disk, dir)?;
+            disk.sync_dir(dir).map_err(syncing())?;
+        }
+        Ok((log, state))
+    }
+
+    /// Drops what says more than the log holds, and looks for what the snapshot lacks.
+    fn settle(
+        &mut self,
+        cache: &mut Cache,
+        log: &mut Log,
+        loaded: Option<&Loaded>,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let disk = cache.shared_disk();
+        let end = log.end().offset;
+        let bases: Vec<i64> = log.segment_bases().collect();
+        self.snapshots.remove_behind(&*disk, end)?;
+        self.snapshots.remove_strays(&*disk, &bases)?;
+        self.aborted.remove_strays(&*disk, &bases)?;
+        self.epochs.truncate_from_end(end);
+        self.epochs.truncate_from_start(log.start_offset());
+        match loaded {
+            Some(loaded) if loaded.offset > end => {
+                tracing::warn!(
+                    "{}: a snapshot at offset {} of a log that ends at {end}: read anew from the log",
+                    self.dir.display(),
+                    loaded.offset
+                );
+                self.rebuild(cache, log, now_ms)
+            }
+            Some(loaded) if loaded.batches.is_empty() => self.look_back(cache, log, loaded.offset),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes up a batch that is in the log. `Some`: the aborted transaction that it ends.
+    fn replay(&mut self, visit: &Visit<'_>, now_ms: i64) -> Result<Option<AbortedEntry>, Error> {
+        let header = visit.header;
+        if !header.is_control() {
+            self.producers.note(header, now_ms);
+            return Ok(None);
+        }
+        let marker = marker_of(header, visit.records.unwrap_or_default()).map_err(|fault| {
+            Error::Corrupt(format!(
+                "{}: batch at offset {}: {fault}",
+                self.dir.display(),
+                header.base_offset()
+            ))
+        })?;
+        Ok(marker.and_then(|marker| self.note_marker(&marker, header, now_ms)))
+    }
+
+    /// Takes up a marker that is in the log. `Some`: the aborted transaction that it ends.
+    pub(super) fn note_marker(
+        &mut self,
+        marker: &Marker,
+        header: &BatchHeader,
+        now_ms: i64,
+    ) -> Option<AbortedEntry> {
+        self.producers.note_marker(marker, header.base_offset(), header.max_timestamp(), now_ms)
+    }
+
+    /// Looks in front of a snapshot for the batches that it lacks, in larger and larger pieces of the log.
+    fn look_back(&mut self, cache: &mut Cache, log: &mut Log, snapshot: i64) -> Result<(), Error> {
+        let begin = log.segment_bases().next().expect("a log has a segment");
+        let first = begin.max(snapshot - LOOK_BACK_OFFSETS_MAX);
+        let (mut until, mut piece) = (snapshot, LOOK_BACK_OFFSETS_FIRST);
+        while until > first && self.producers.lack_batches() {
+            let from = first.max(until - piece);
+            let mut headers = Vec::new();
+            log.walk(cache, from, until, &mut |visit| {
+                if visit.header.producer().is_some() {
+                    headers.push(*visit.header);
+                }
+                Ok(())
+            })?;
+            headers.iter().rev().for_each(|header| self.producers.note_earlier(header));
+            (until, piece) = (from, piece * 2);
+        }
+        Ok(())
+    }
+
+    /// Finds out anew what is known of producers, up to the log's end. Indexes of aborted transactions are
+    /// right already.
+    fn rebuild(&mut self, cache: &mut Cache, log: &mut Log, now_ms: i64) -> Result<(), Error> {
+        let disk = cache.shared_disk();
+        let end = log.end().offset;
+        let loaded = self.snapshots.load(&*disk, end)?;
+        let id_max = self.producers.id_max();
+        self.producers = producers_of(loaded.as_ref(), self.expiration_ms, now_ms);
+        id_max.into_iter().for_each(|id| self.producers.see_id(id));
+        let from = loaded.as_ref().map_or(0, |loaded| loaded.offset).max(log.start_offset());
+        log.walk(cache, from, end, &mut |visit| self.replay(&visit, now_ms).map(drop))?;
+        match loaded {
+            Some(loaded) if loaded.batches.is_empty() => self.look_back(cache, log, loaded.offset),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The log was cut: what is known is as if nothing behind its end had ever been there.
+    pub(super) fn truncate(&mut self, cache: &mut Cache, log: &mut Log, now_ms: i64) -> Result<(), Error> {
+        let disk = cache.shared_disk();
+        let end = log.end().offset;
+        self.snapshots.remove_behind(&*disk, end)?;
+        self.forget_segments(cache, log)?;
+        self.aborted.truncate(&*disk, end)?;
+        self.epochs.truncate_from_end(end);
+        self.rebuild(cache, log, now_ms)
+    }
+
+    /// The log begins later.
+    pub(super) fn advance_start(&mut self, log: &Log) {
+        self.epochs.truncate_from_start(log.start_offset());
+    }
+
+    /// The newest offset up to `offset` for which all that is known was written down: what lies in front of it
+    /// may go.
+    pub(super) fn written_up_to(&self, offset: i64) -> i64 {
+        self.snapshots.newest_at(offset).unwrap_or(0)
+    }
+
+    /// Lets go of what belonged to segments that are gone.
+    pub(super) fn forget_segments(&mut self, cache: &Cache, log: &Log) -> Result<(), Error> {
+        let bases: Vec<i64> = log.segment_bases().collect();
+        self.snapshots.remove_strays(cache.disk(), &bases)?;
+        self.aborted.remove_strays(cache.disk(), &bases)
+    }
+
+    /// The directory, open to be synced.
+    pub(super) fn open_dir(&self, disk: &dyn Disk) -> Result<OpenFile, Error> {
+        disk.open(&self.dir, OpenMode::Directory)
+            .map_err(Error::io(format_args!("opening {}", self.dir.display())))
+    }
+
+    /// Writes down what is known at `offset`, the log's end, without waiting. The files have to be synced, and
+    /// then the directory.
+    pub(super) fn write(&mut self, disk: &dyn Disk, offset: i64) -> Result<Vec<OpenFile>, Error> {
+        let mut files = self.snapshots.write(disk, offset, &self.producers)?;
+        files.extend(self.epochs.write(disk, &self.dir)?);
+        Ok(files)
+    }
+}
+
+/// The producers that a snapshot knows.
+fn producers_of(loaded: Option<&Loaded>, expiration_ms: i64, now_ms: i64) -> Producers {
+    match loaded {
+        Some(Loaded { entries, batches, .. }) => Producers::load(expiration_ms, entries, batches, now_ms),
+        None => Producers::new(expiration_ms),
+    }
+}
+
+/// What the record of a control batch says of a transaction; `None` where it says nothing: it belongs to the
+/// metadata log, or compaction has taken it.
+pub(super) fn marker_of(header: &BatchHeader, records: &[u8]) -> Result<Option<Marker>, String> {
+    if header.producer_id() < 0 {
+        return Ok(None);
+    }
+    let Some(record) = Records::new(records, header.record_count()).next() else { return Ok(None) };
+    let record = record.map_err(|bad| bad.to_string())?;
+    let (coordinator_epoch, is_commit) = match ControlRecord::read(&record)? {
+        ControlRecord::Abort { coordinator_epoch } => (coordinator_epoch, false),
+        ControlRecord::Commit { coordinator_epoch } => (coordinator_epoch, true),
+        ControlRecord::Other(_) => return Ok(None),
+    };
+    let (producer_id, epoch) = (header.producer_id(), header.producer_epoch());
+    Ok(Some(Marker { producer_id, epoch, coordinator_epoch, is_commit }))
+}

@@ -1,0 +1,146 @@
+//! Transactions: how far readers of committed records see, and what they are told to leave out.
+
+use super::*;
+
+fn marker(id: i64, is_commit: bool) -> Bytes {
+    BatchBuilder::transaction_end(id, 0, is_commit, 7, NOW_MS)
+}
+
+/// Ten records of a producer's transaction.
+fn transactional(id: i64, first: i32) -> Bytes {
+    let mut builder = BatchBuilder::new().producer(id, 0, first).transactional();
+    (0..10).for_each(|_| record(&mut builder, NOW_MS));
+    builder.finish()
+}
+
+fn stable(running: &Running) -> i64 {
+    running.partition.bounds().stable
+}
+
+/// First and last offset that a reader gets from `offset` on, and whose transactions it leaves out.
+fn fetched(running: &mut Running, offset: i64, isolation: Isolation) -> Option<(i64, i64, Vec<i64>)> {
+    let fetched = running.partition.fetch(&mut running.cache, offset, u32::MAX, isolation).unwrap();
+    let slice = fetched.slice?;
+    let mut bytes = vec![0; slice.bytes.len as usize];
+    let read = slice.bytes.file.read_at(&mut bytes, slice.bytes.position).unwrap();
+    let mut rest = &bytes[..read];
+    let mut offsets = Vec::new();
+    while let Some((batch, behind)) = crate::format::BatchView::split_first(rest) {
+        offsets.push((batch.header.base_offset(), batch.header.last_offset()));
+        rest = behind;
+    }
+    let aborted = fetched.aborted.iter().map(crate::format::AbortedEntry::producer_id).collect();
+    Some((offsets.first()?.0, offsets.last()?.1, aborted))
+}
+
+/// Producer 1 commits, producer 2 aborts around it, producer 3 stays open; producer 4 has none.
+fn some_transactions() -> Running {
+    let mut running = Running::start(new_disk(0), NEW);
+    for bytes in [transactional(2, 0), transactional(1, 0), marker(1, true)] {
+        running.append_of_coordinator(bytes).unwrap();
+    }
+    running.wave().unwrap();
+    assert_eq!(stable(&running), 0, "producer 2 has not decided");
+    running.append_of_coordinator(transactional(3, 0)).unwrap();
+    running.append_of_coordinator(marker(2, false)).unwrap();
+    running.append(batch(4, 0, 0, 10)).unwrap();
+    assert_eq!(stable(&running), 0, "the marker is not seen yet");
+    running.wave().unwrap();
+    running
+}
+
+#[track_caller]
+fn check_some_transactions(running: &mut Running) {
+    assert_eq!(running.partition.bounds(), Bounds { start: 0, readable: 42, stable: 21 });
+    let mut offset = 0;
+    let mut seen = Vec::new();
+    while let Some((first, last, aborted)) = fetched(running, offset, Isolation::Committed) {
+        assert!(first <= offset && last < 21);
+        seen.push((offset, aborted));
+        offset = last + 1;
+    }
+    assert_eq!(offset, 21);
+    assert!(seen.iter().all(|(_, aborted)| *aborted == [2]), "{seen:?}");
+    let mut offset = 0;
+    while let Some((_, last, aborted)) = fetched(running, offset, Isolation::Uncommitted) {
+        assert!(aborted.is_empty());
+        offset = last + 1;
+    }
+    assert_eq!(offset, 42);
+    let max = |isolation, running: &mut Running| {
+        running.partition.offset_at(&mut running.cache, TimeQuery::From(NOW_MS + 5), isolation).unwrap()
+    };
+    assert_eq!(max(Isolation::Uncommitted, running).unwrap().offset, 37);
+    assert_eq!(max(Isolation::Committed, running), None);
+}
+
+#[test]
+fn readers_of_committed_records_stop_at_the_first_open_transaction_after_every_end() {
+    let mut running = some_transactions();
+    check_some_transactions(&mut running);
+    running = running.restart();
+    check_some_transactions(&mut running);
+    for recovery_point in [0, 10, 25, 42] {
+        running = running.kill(recovery_point);
+        check_some_transactions(&mut running);
+    }
+    assert_eq!(running.names(".txnindex").len(), 1);
+    running.append_of_coordinator(marker(3, true)).unwrap();
+    running.wave().unwrap();
+    assert_eq!(stable(&running), 43);
+    assert_eq!(fetched(&mut running, 21, Isolation::Committed).map(|(first, ..)| first), Some(21));
+}
+
+#[test]
+fn an_index_of_aborted_transactions_that_was_lost_is_built_anew_above_the_recovery_point() {
+    let running = some_transactions();
+    running.remove(".txnindex");
+    check_some_transactions(&mut running.kill(0));
+}
+
+#[test]
+fn a_transaction_that_a_cut_takes_back_is_open_again() {
+    let mut running = some_transactions();
+    running.partition.truncate_to(&mut running.cache, 31, NOW_MS, NOW_MS).unwrap();
+    assert_eq!(running.partition.bounds(), Bounds { start: 0, readable: 31, stable: 0 });
+    running.append_of_coordinator(marker(2, true)).unwrap();
+    running.wave().unwrap();
+    let committed = fetched(&mut running, 0, Isolation::Committed);
+    assert_eq!(committed.map(|(.., aborted)| aborted), Some(Vec::new()));
+    let mut running = running.kill(0);
+    assert_eq!(stable(&running), 21);
+    assert_eq!(fetched(&mut running, 0, Isolation::Committed).map(|(.., aborted)| aborted), Some(Vec::new()));
+}
+
+#[test]
+fn an_old_coordinator_and_an_old_epoch_end_nothing() {
+    let mut running = some_transactions();
+    let stale = BatchBuilder::transaction_end(2, 0, true, 6, NOW_MS);
+    let refused = running.append_of_coordinator(stale);
+    assert!(
+        matches!(refused, Err(Error::Refused(Refusal::StaleCoordinatorEpoch { current: 7, found: 6, .. }))),
+        "{refused:?}"
+    );
+    let newer = BatchBuilder::transaction_end(3, 1, false, 7, NOW_MS);
+    running.append_of_coordinator(newer).unwrap();
+    let refused = running.append_of_coordinator(marker(3, true));
+    assert!(matches!(refused, Err(Error::Refused(Refusal::StaleProducerEpoch { .. }))), "{refused:?}");
+    running.wave().unwrap();
+    assert_eq!(stable(&running), 43);
+}
+
+#[test]
+fn a_clients_batch_outside_of_its_open_transaction_is_refused() {
+    let mut running = some_transactions();
+    let refused = running.append(batch(3, 0, 10, 1));
+    assert!(matches!(refused, Err(Error::Refused(Refusal::InTransaction { producer_id: 3 }))), "{refused:?}");
+}
+
+#[test]
+fn a_start_that_moves_into_an_open_transaction_moves_what_is_stable() {
+    let mut running = some_transactions();
+    assert_eq!(running.partition.delete_records_before(25).unwrap(), 25);
+    assert_eq!(running.partition.bounds(), Bounds { start: 25, readable: 42, stable: 25 });
+    assert_eq!(fetched(&mut running, 25, Isolation::Committed), None);
+    assert!(fetched(&mut running, 25, Isolation::Uncommitted).is_some());
+}
