@@ -1,7 +1,9 @@
 //! `Broker`: what all shards share; and its start and stop, a thread for each shard.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -15,6 +17,8 @@ use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{Config, Io, Listener};
 use crate::metadata::{Image, LogDirs, TopicStore, prepare_log_dirs, run_controller};
+use crate::net::admission::Admission;
+use crate::net::connections::Connections;
 use crate::net::runtime::{self, Termination, TokioRuntime};
 use crate::net::socket::{self, BoundSocket};
 use crate::net::{self, accept};
@@ -34,6 +38,8 @@ pub struct Broker {
     pub advertised: Vec<Listener>,
     /// Ends the broker.
     pub stop: StopSignal,
+    /// The bounds on connections.
+    pub(crate) admission: Arc<Admission>,
 }
 
 impl Broker {
@@ -53,6 +59,13 @@ pub enum BrokerError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// A host of `max.connections.per.ip.overrides` has no address.
+    UnknownHost {
+        /// The host.
+        host: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
     /// The kernel grants no ring although the settings demand one.
     NoRing,
     /// A thread or its runtime could not be started.
@@ -69,6 +82,9 @@ impl fmt::Display for BrokerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BrokerError::Listen { listener, source } => write!(f, "cannot listen on {listener}: {source}"),
+            BrokerError::UnknownHost { host, source } => {
+                write!(f, "max.connections.per.ip.overrides: no address for {host}: {source}")
+            }
             BrokerError::NoRing => f.write_str(
                 "logmill.io=uring, but the kernel grants this process no io_uring: try logmill.io=auto",
             ),
@@ -101,6 +117,7 @@ pub(crate) fn prepare(
     mut config: Config,
     disk: &Arc<dyn Disk>,
     advertised: Vec<Listener>,
+    admission: Admission,
     random: &SeededRandom,
 ) -> Result<Prepared, Error> {
     settle_cluster_defaults(&mut config);
@@ -111,7 +128,8 @@ pub(crate) fn prepare(
     let image = Arc::new(store.load()?);
     let shards = deal(&config, &image, &was_clean);
     let stop = StopSignal::default();
-    let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop };
+    let admission = Arc::new(admission);
+    let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop, admission };
     Ok(Prepared { broker: Arc::new(broker), store, shards, locks })
 }
 
@@ -150,6 +168,7 @@ fn deal(config: &Config, image: &Arc<Image>, was_clean: &[bool]) -> Vec<ShardPar
 pub struct Running {
     broker: Arc<Broker>,
     disk: Arc<dyn Disk>,
+    ports: Vec<u16>,
     threads: Vec<thread::JoinHandle<Result<(), Error>>>,
     /// Other brokers keep out as long as these are held.
     _locks: Vec<OpenFile>,
@@ -166,12 +185,13 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
     tracing::info!("syncs by {}", if has_ring { "io_uring" } else { "plain system calls on helper threads" });
     let disk: Arc<dyn Disk> =
         Arc::new(if has_ring { OsDisk::with_uring() } else { OsDisk::with_helper(spawn_helper) });
-    runtime::raise_descriptor_limit();
-    let (advertised, sockets) = open_ports(&config)?;
+    let descriptors = runtime::raise_descriptor_limit();
+    let admission = Admission::new(&config, per_address_overrides(&config)?, descriptors);
+    let Opened { advertised, ports, sockets } = open_ports(&config)?;
     let Prepared { broker, store, shards, locks } =
-        prepare(config, &disk, advertised, &SeededRandom::from_os())?;
+        prepare(config, &disk, advertised, admission, &SeededRandom::from_os())?;
     let mut running =
-        Running { broker: broker.clone(), disk: disk.clone(), threads: Vec::new(), _locks: locks };
+        Running { broker: broker.clone(), disk: disk.clone(), ports, threads: Vec::new(), _locks: locks };
     let (ready, is_ready) = mpsc::channel();
     let mut store = Some(store);
     for (parts, sockets) in shards.into_iter().zip(sockets) {
@@ -205,10 +225,30 @@ fn spawn_helper(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     thread::Builder::new().name("disk-helper".to_owned()).spawn(work).map(drop)
 }
 
-/// By shard, its sockets in the order of the listeners; and what clients are told, real ports filled in.
-fn open_ports(config: &Config) -> Result<(Vec<Listener>, Vec<Vec<BoundSocket>>), BrokerError> {
+fn per_address_overrides(config: &Config) -> Result<HashMap<IpAddr, u32>, BrokerError> {
+    let mut overrides = HashMap::new();
+    for (host, max) in &config.connections_per_ip_overrides {
+        let addresses = socket::addresses_of(host)
+            .map_err(|source| BrokerError::UnknownHost { host: host.clone(), source })?;
+        overrides.extend(addresses.into_iter().map(|address| (address, *max)));
+    }
+    Ok(overrides)
+}
+
+/// The ports of a broker, open.
+struct Opened {
+    /// What clients are told, real ports filled in.
+    advertised: Vec<Listener>,
+    /// By listener.
+    ports: Vec<u16>,
+    /// By shard, in the order of the listeners.
+    sockets: Vec<Vec<BoundSocket>>,
+}
+
+fn open_ports(config: &Config) -> Result<Opened, BrokerError> {
     let shards = config.shards as usize;
     let mut advertised = config.advertised_listeners.clone();
+    let mut ports = Vec::with_capacity(config.listeners.len());
     let mut sockets: Vec<Vec<BoundSocket>> = (0..shards).map(|_| Vec::new()).collect();
     for listener in &config.listeners {
         let failed = |source| BrokerError::Listen { listener: listener.clone(), source };
@@ -216,9 +256,10 @@ fn open_ports(config: &Config) -> Result<(Vec<Listener>, Vec<Vec<BoundSocket>>),
         let port = bound[0].port().map_err(failed)?;
         let told = advertised.iter_mut().filter(|told| told.name == listener.name && told.port == 0);
         told.for_each(|told| told.port = port);
+        ports.push(port);
         sockets.iter_mut().zip(bound).for_each(|(sockets, socket)| sockets.push(socket));
     }
-    Ok((advertised, sockets))
+    Ok(Opened { advertised, ports, sockets })
 }
 
 struct ShardThread {
@@ -265,13 +306,20 @@ impl ShardThread {
         // Nobody waits any more when another shard has failed.
         let _ = self.ready.send(());
         drop(self.ready);
-        self.broker.stop.wait().await;
+        if self.broker.stop.wait().await == StopReason::Asked {
+            // Any shard may be needed for an answer of any other: none ends before all connections have.
+            shard.drain();
+            tokio::select! {
+                () = self.broker.admission.wait_for_none() => (),
+                _ = self.broker.stop.wait_for_haste() => (),
+            }
+        }
         shard.stop()
     }
 }
 
-/// Starts a shard's loops on its own thread: mail, completions, the controller where it belongs, and one
-/// accept loop for each listener.
+/// Starts a shard's loops on its own thread: mail, completions, the look at idle connections, the controller
+/// where it belongs, and one accept loop for each listener.
 pub(crate) fn serve_shard(
     parts: ShardParts,
     broker: Arc<Broker>,
@@ -283,10 +331,21 @@ pub(crate) fn serve_shard(
     if let Some(store) = store {
         run_controller(&shard, store);
     }
+    if let Some(look_every_ms) = Connections::look_every_ms(shard.broker().config.connections_max_idle_ms) {
+        let looking = look_at_connections(shard.clone(), look_every_ms);
+        shard.host().runtime.spawn(Box::pin(looking));
+    }
     for (index, listener) in listeners.into_iter().enumerate() {
         shard.host().runtime.spawn(Box::pin(accept::run(listener, index, shard.clone())));
     }
     Ok(shard)
+}
+
+async fn look_at_connections(shard: Rc<LocalShard>, every_ms: u64) {
+    loop {
+        shard.host().runtime.sleep(every_ms).await;
+        shard.connections().look();
+    }
 }
 
 fn pin(shard: usize) {
@@ -301,6 +360,11 @@ impl Running {
     /// What its shards share.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// By listener, the port that it has open.
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
     }
 
     /// Waits until the broker has ended, of itself or because [`StopSignal::ask`] told it to.
@@ -332,7 +396,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a broker until SIGTERM or SIGINT, then stops it cleanly.
+/// Runs a broker until SIGTERM or SIGINT, then stops it cleanly; a second one has it wait for nobody.
 pub fn run(config: Config) -> Result<(), BrokerError> {
     let mut termination = Termination::catch().map_err(BrokerError::Signals)?;
     let running = start(config)?;
@@ -340,7 +404,9 @@ pub fn run(config: Config) -> Result<(), BrokerError> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            tracing::info!("{}: stopping", termination.wait());
+            tracing::info!("{}: stopping when what was asked for is answered", termination.wait());
+            broker.stop.ask();
+            tracing::info!("{}: stopping at once", termination.wait());
             broker.stop.ask();
         })
         .map_err(BrokerError::Thread)?;

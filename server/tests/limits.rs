@@ -2,6 +2,9 @@
 //! broker, whose time passes only when nothing else can happen.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
@@ -32,21 +35,33 @@ const SEGMENT_BYTES: usize = 1 << 20;
 const FOREVER: i32 = i32::MAX;
 
 fn start() -> World {
-    let settings = [("log.dirs", "/data"), ("logmill.shards", "2")];
-    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    start_with(&[])
+}
+
+fn start_with(settings: &[(&str, &str)]) -> World {
+    let defaults = [("log.dirs", "/data"), ("logmill.shards", "2"), ("connections.max.idle.ms", "-1")];
+    let settings: Vec<(String, String)> = defaults
+        .iter()
+        .chain(settings)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
     let machine = Machine { host_name: "here".to_owned(), cores: 1 };
     let (config, _) = Config::load(None, [], &settings, &machine).unwrap();
     World::start(1, config, SimDisk::default()).unwrap()
 }
 
 async fn send<R: Request>(socket: &SimSocket, version: i16, request: &R) {
+    socket.write_all(&frame_of(version, request)).await.unwrap();
+}
+
+fn frame_of<R: Request>(version: i16, request: &R) -> BytesMut {
     let mut frame = BytesMut::from(&[0; 4][..]);
     let header = RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
     header.encode(&mut frame, R::header_version(version)).unwrap();
     request.encode(&mut frame, version).unwrap();
     let len = frame.len() as u32 - 4;
     frame[..4].copy_from_slice(&len.to_be_bytes());
-    socket.write_all(&frame).await.unwrap();
+    frame
 }
 
 /// The next response, `None` when the broker hangs up instead.
@@ -262,4 +277,92 @@ fn a_connection_is_not_read_while_many_bytes_of_it_wait_for_their_answers() {
             }
         });
     }
+}
+
+/// The most bytes in flight in each of two shards.
+const ROOM: &str = "1048576";
+
+#[test]
+fn requests_that_fill_the_room_together_are_all_answered() {
+    let world = start_with(&[("queued.max.request.bytes", ROOM), ("max.message.bytes", "2000000")]);
+    let other = world.connect();
+    let sockets: Vec<SimSocket> = (0..12).map(|_| world.connect()).collect();
+    world.run(async move {
+        create(&other).await;
+        let requests = sockets.iter().map(|socket| Box::pin(append(socket, 400_000)));
+        let mut requests: Vec<_> = requests.collect();
+        poll_fn(|cx| {
+            requests.retain_mut(|request| request.as_mut().poll(cx).is_pending());
+            if requests.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    });
+    assert_eq!(slept(&world), [], "nobody waits for a stalled one");
+}
+
+#[test]
+fn a_request_that_is_not_gone_on_with_while_others_wait_for_room_ends_its_connection() {
+    let world = start_with(&[("queued.max.request.bytes", ROOM), ("logmill.shards", "1")]);
+    let sockets: Vec<SimSocket> = (0..8).map(|_| world.connect()).collect();
+    let other = world.connect();
+    world.run(async move {
+        create(&other).await;
+        let frame = frame_of(PRODUCE, &produce("unknown", 400_000));
+        for socket in &sockets {
+            socket.write_all(&frame[..300_000]).await.unwrap();
+        }
+        // Larger than what is free; its turn comes when those before it have stalled.
+        for len in [400_000, 100] {
+            let produced = ask(&other, PRODUCE, &produce("unknown", len)).await;
+            assert_eq!(produced.responses[0].partition_responses[0].error_code, 3);
+        }
+    });
+    let slept = slept(&world);
+    assert!(slept.iter().all(|until_ms| until_ms % 10_000 == 0) && !slept.is_empty(), "{slept:?}");
+}
+
+#[test]
+fn a_connection_on_which_nothing_happens_is_closed_and_one_that_waits_for_an_answer_is_not() {
+    let world = start_with(&[("connections.max.idle.ms", "1000"), ("logmill.shards", "1")]);
+    let (idle, waiting) = (world.connect(), world.connect());
+    world.run(async move {
+        create(&idle).await;
+        send(&waiting, FETCH, &fetch(0, 1, 5_000)).await;
+        assert!(receive::<FetchResponse>(&idle, FETCH).await.is_none());
+        assert!(receive::<FetchResponse>(&waiting, FETCH).await.is_some());
+        assert!(receive::<FetchResponse>(&waiting, FETCH).await.is_none());
+    });
+    let closed: Vec<u64> = slept(&world);
+    assert!((6_000..=6_250).contains(closed.last().unwrap()), "{closed:?}");
+}
+
+#[test]
+fn a_connection_too_many_is_served_when_another_one_ends() {
+    let world = start_with(&[("max.connections", "2"), ("logmill.shards", "1")]);
+    let [first, second, third] = [(); 3].map(|()| world.connect());
+    world.run(async move {
+        create(&first).await;
+        append(&second, 100).await;
+        send(&third, PRODUCE, &produce("t", 100)).await;
+        append(&second, 100).await;
+        drop(second);
+        let produced: ProduceResponse = receive(&third, PRODUCE).await.unwrap();
+        assert_eq!(produced.responses[0].partition_responses[0].base_offset, 2);
+    });
+}
+
+#[test]
+fn connections_come_at_the_rate_that_is_set_and_no_address_has_too_many() {
+    let world = start_with(&[
+        ("max.connection.creation.rate", "2"),
+        ("max.connections.per.ip", "4"),
+        ("logmill.shards", "1"),
+    ]);
+    let sockets: Vec<SimSocket> = (0..6).map(|_| world.connect()).collect();
+    world.run(async move {
+        create(&sockets[3]).await;
+        assert!(receive::<ProduceResponse>(&sockets[4], PRODUCE).await.is_none());
+        assert!(receive::<ProduceResponse>(&sockets[5], PRODUCE).await.is_none());
+    });
+    assert_eq!(slept(&world), [500]);
 }

@@ -1,10 +1,11 @@
 //! `logmill server` as a person meets it: what it prints, what it refuses, how it ends.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,7 +20,11 @@ fn logmill(dir: &Path, arguments: &[&str]) -> Command {
 
 /// A broker that serves, and what it said until then.
 fn serving(dir: &Path, arguments: &[&str]) -> (Child, Vec<String>) {
-    let mut child = logmill(dir, arguments).spawn().unwrap();
+    serving_as(&mut logmill(dir, arguments))
+}
+
+fn serving_as(command: &mut Command) -> (Child, Vec<String>) {
+    let mut child = command.spawn().unwrap();
     let mut said = Vec::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
         said.push(line.unwrap());
@@ -123,4 +128,63 @@ fn an_unknown_key_is_a_warning_with_the_nearest_known_one() {
     let warning = said.iter().find(|line| line.contains("WARN") && line.contains("num.partition"));
     assert!(warning.is_some_and(|line| line.contains("num.partitions")), "{said:#?}");
     terminate(child, Signal::TERM);
+}
+
+#[test]
+fn a_second_signal_ends_it_as_well_as_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (child, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(terminate(child, Signal::TERM).code(), Some(0));
+    assert!(dir.path().join("data/.kafka_cleanshutdown").exists());
+}
+
+#[test]
+fn with_no_descriptors_left_connections_wait_and_are_served_when_others_have_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 100; exec \"$0\" server --override \"$1\" --override logmill.shards=2"]);
+    command.args([env!("CARGO_BIN_EXE_logmill"), ANY_PORT]);
+    let (child, said) = serving_as(command.current_dir(dir.path()).stderr(Stdio::piped()));
+    let child = Killed(Some(child));
+    let port: u16 = said.last().unwrap().rsplit(':').next().unwrap().trim().parse().unwrap();
+    let connect = || {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+    };
+    // More than the broker has descriptors for, and more than it takes beside its logs.
+    let held: Vec<TcpStream> = (0..150).map(|_| connect()).collect();
+    ask_versions(&held[0]);
+    let late = connect();
+    drop(held);
+    ask_versions(&late);
+    assert_eq!(terminate(child.take(), Signal::TERM).code(), Some(0));
+}
+
+/// A child that does not outlive a test that fails.
+struct Killed(Option<Child>);
+
+impl Killed {
+    fn take(mut self) -> Child {
+        self.0.take().unwrap()
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+/// ApiVersions, version 0: header and nothing else.
+fn ask_versions(mut stream: &TcpStream) {
+    stream.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
+    let mut answer = [0; 8];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[4..], [0, 0, 0, 7]);
 }

@@ -56,6 +56,7 @@ async fn answer(request: FetchRequest, call: Call) -> Answer {
                 biased;
                 () = wake.notified() => true,
                 () = &mut time_is_up => false,
+                () = call.shard.stopping() => false,
             };
             collected = collect(&request, &call).await;
             if !is_woken {

@@ -117,8 +117,8 @@ pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShar
             list_partition_reassignments::handle(&read(reader, version)?, &call)
         }
         Api::Metadata => metadata::handle(read(reader, version)?, call),
-        Api::OffsetCommit => offset_commit::handle(read(reader, version)?, call).await,
-        Api::OffsetFetch => offset_fetch::handle(read(reader, version)?, call).await,
+        Api::OffsetCommit => Box::pin(offset_commit::handle(read(reader, version)?, call)).await,
+        Api::OffsetFetch => Box::pin(offset_fetch::handle(read(reader, version)?, call)).await,
         Api::Produce => produce::handle(read(reader, version)?, call).await,
     }
 }

@@ -35,8 +35,12 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::{Config, Machine};
+    use crate::net::admission::Admission;
     use crate::stop::StopSignal;
 
     fn broker(settings: &[(&str, &str)]) -> Broker {
@@ -45,7 +49,9 @@ mod tests {
         let machine = Machine { host_name: "box".to_owned(), cores: 1 };
         let (config, _) = Config::load(None, [], &settings, &machine).unwrap();
         let advertised = config.advertised_listeners.clone();
-        Broker { config, cluster_id: Text::from("c"), advertised, stop: StopSignal::default() }
+        let admission = Arc::new(Admission::new(&config, HashMap::new(), None));
+        let stop = StopSignal::default();
+        Broker { config, cluster_id: Text::from("c"), advertised, stop, admission }
     }
 
     #[test]

@@ -20,7 +20,6 @@ const NO_AUTHORIZER: &str = "requests are not authorized";
 const NO_CLEANER: &str = "there is no pool of cleaner threads";
 const NO_GROUPS: &str = "consumer groups are not served";
 const NO_JMX: &str = "there are no Java metrics";
-const NO_LIMITS: &str = "connections are not limited";
 const NO_LISTENER_SETTINGS: &str = "listeners have no settings of their own";
 const NO_QUOTAS: &str = "there are no quotas";
 const NO_REPLICAS: &str = "there are no replicas to wait for";
@@ -296,15 +295,57 @@ pub(super) static KEYS: &[Key] = &[
     key("socket.send.buffer.bytes", Int, "102400", Any, Ignored(KERNEL)),
     key("socket.receive.buffer.bytes", Int, "102400", Any, Ignored(KERNEL)),
     key("socket.listen.backlog.size", Int, "50", AtLeast(1), Ignored(KERNEL)),
-    key("max.connections.per.ip", Int, "2147483647", AtLeast(0), Ignored(NO_LIMITS)),
-    key("max.connections.per.ip.overrides", String, "", Any, Ignored(NO_LIMITS)),
-    key("max.connections", Int, "2147483647", AtLeast(0), Ignored(NO_LIMITS)),
-    key("max.connection.creation.rate", Int, "2147483647", AtLeast(0), Ignored(NO_LIMITS)),
-    key("connections.max.idle.ms", Long, "600000", Any, Ignored(NO_LIMITS)),
+    key(
+        "max.connections.per.ip",
+        Int,
+        "2147483647",
+        AtLeast(0),
+        Honoured("The most connections of one address; more of them are closed at once."),
+    ),
+    key(
+        "max.connections.per.ip.overrides",
+        String,
+        "",
+        Any,
+        Honoured("`host:count, ...`: the most connections of these hosts instead."),
+    ),
+    key(
+        "max.connections",
+        Int,
+        "2147483647",
+        AtLeast(0),
+        Honoured(
+            "The most connections; more of them wait to be accepted, but for those between brokers by a listener of their own. A quarter of the files that the process may open is kept for the logs all the same.",
+        ),
+    ),
+    key(
+        "max.connection.creation.rate",
+        Int,
+        "2147483647",
+        AtLeast(0),
+        Honoured("The most connections that are accepted in a second; more of them wait."),
+    ),
+    key(
+        "connections.max.idle.ms",
+        Long,
+        "600000",
+        Any,
+        Honoured(
+            "A connection on which nothing comes or goes for so long is closed, at the latest after a quarter more; never when it is below zero.",
+        ),
+    ),
     key("num.io.threads", Int, "8", AtLeast(1), Ignored(SHARDS)),
     key("background.threads", Int, "10", AtLeast(1), Ignored(SHARDS)),
     key("queued.max.requests", Int, "500", AtLeast(1), Ignored(SHARDS)),
-    key("queued.max.request.bytes", Long, "-1", Any, Ignored(SHARDS)),
+    key(
+        "queued.max.request.bytes",
+        Long,
+        "-1",
+        Any,
+        Honoured(
+            "The most bytes of memory that requests and their answers take at a time, all shards together: beyond it nothing is read, but for one request of each shard. 268435456 when it is not above zero.",
+        ),
+    ),
     key("num.network.threads", Int, "3", AtLeast(1), Ignored(SHARDS)),
     key("fetch.purgatory.purge.interval.requests", Int, "1000", Any, Ignored(SHARDS)),
     key("producer.purgatory.purge.interval.requests", Int, "1000", Any, Ignored(SHARDS)),

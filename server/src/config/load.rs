@@ -286,6 +286,14 @@ impl Loader {
             producer_expiration_ms: self.int("producer.id.expiration.ms").into(),
             offset_metadata_len_max: self.int("offset.metadata.max.bytes"),
             socket_request_max_bytes: self.count("socket.request.max.bytes"),
+            in_flight_bytes_max: usize::try_from(self.long("queued.max.request.bytes"))
+                .ok()
+                .filter(|bytes| *bytes > 0),
+            connections_max: self.count("max.connections"),
+            connections_per_ip_max: self.count("max.connections.per.ip"),
+            connections_per_ip_overrides: self.connections_per_ip_overrides(),
+            connection_creation_rate_max: self.count("max.connection.creation.rate"),
+            connections_max_idle_ms: self.long("connections.max.idle.ms"),
             fetch_max_bytes: self.count("fetch.max.bytes"),
             request_partitions_max: self.count("max.request.partition.size.limit"),
             ack: match self.text("logmill.ack").as_deref() {
@@ -336,6 +344,25 @@ impl Loader {
                 1
             }
         }
+    }
+
+    /// `host:count, ...`
+    fn connections_per_ip_overrides(&mut self) -> Vec<(String, u32)> {
+        const KEY: &str = "max.connections.per.ip.overrides";
+        let text = self.text(KEY).unwrap_or_default();
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let parse = |entry: &str| {
+            let (host, count) = entry.rsplit_once(':')?;
+            Some((host.trim().to_owned(), count.trim().parse::<i32>().ok()?.try_into().ok()?))
+        };
+        let Some(overrides) = entries.map(parse).collect::<Option<Vec<_>>>() else {
+            self.refuse(KEY, &text, "allowed: host:count pairs with commas between them");
+            return Vec::new();
+        };
+        if overrides.is_empty() && self.int("max.connections.per.ip") == 0 {
+            self.refuse("max.connections.per.ip", "0", &format!("nobody could connect; set {KEY}"));
+        }
+        overrides
     }
 
     fn log_dirs(&mut self) -> Vec<PathBuf> {
@@ -404,16 +431,20 @@ impl Loader {
         layers.value(name).expect("what cannot be read was set aside")
     }
 
-    fn int(&self, name: &str) -> i32 {
+    fn long(&self, name: &str) -> i64 {
         match self.value(name) {
-            Some(Value::Number(number)) => number as i32,
+            Some(Value::Number(number)) => number,
             other => unreachable!("{name} is a number with a default, not {other:?}"),
         }
     }
 
-    /// A number whose range begins above zero.
+    fn int(&self, name: &str) -> i32 {
+        self.long(name) as i32
+    }
+
+    /// A number whose range has nothing below zero.
     fn count(&self, name: &str) -> u32 {
-        u32::try_from(self.int(name)).expect("the key's range begins above zero")
+        u32::try_from(self.int(name)).expect("the key's range has nothing below zero")
     }
 
     fn is_on(&self, name: &str) -> bool {

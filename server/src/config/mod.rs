@@ -62,6 +62,18 @@ pub struct Config {
     pub offset_metadata_len_max: i32,
     /// `socket.request.max.bytes`
     pub socket_request_max_bytes: u32,
+    /// `queued.max.request.bytes`; `None` leaves it to the broker.
+    pub in_flight_bytes_max: Option<usize>,
+    /// `max.connections`
+    pub connections_max: u32,
+    /// `max.connections.per.ip`
+    pub connections_per_ip_max: u32,
+    /// `max.connections.per.ip.overrides`: hosts and their own maximum.
+    pub connections_per_ip_overrides: Vec<(String, u32)>,
+    /// `max.connection.creation.rate`
+    pub connection_creation_rate_max: u32,
+    /// `connections.max.idle.ms`; below zero they may be idle for ever.
+    pub connections_max_idle_ms: i64,
     /// `fetch.max.bytes`
     pub fetch_max_bytes: u32,
     /// `max.request.partition.size.limit`

@@ -6,11 +6,15 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Stream;
-use super::frame::{BadFrame, FrameReader};
+use super::admission::Admitted;
+use super::connections::Control;
+use super::frame::{BadFrame, Frame, FrameReader};
+use super::in_flight::{InFlight, Room};
 use super::outbox::Outbox;
+use super::replies::Replies;
 use super::runtime::Task;
 use crate::api::{self, Answer, Reply};
 use crate::shard::LocalShard;
@@ -23,6 +27,8 @@ const IN_FLIGHT_MAX: usize = 64;
 const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// How long a peer that has finished sending may take its answers. What was asked for happens all the same.
 const LINGER_MS: u64 = 10_000;
+/// How long nothing may come of a request that is read beyond the shard's room for all of them.
+const STALL_MS: u64 = 10_000;
 
 /// Why the broker ends a connection.
 #[derive(Debug)]
@@ -55,6 +61,10 @@ pub(crate) enum Ended {
     Response(ResponseTooLarge),
     /// The peer has finished sending, and not taken its answers.
     Finished,
+    /// Nothing came or went for `connections.max.idle.ms`.
+    Idle,
+    /// A request was begun and not gone on with while all others waited for it.
+    Stalled,
     /// A request that wants no answer has failed; closing is the only way to say so.
     Unanswerable,
 }
@@ -73,6 +83,8 @@ impl fmt::Display for Ended {
             }
             Ended::Response(error) => error.fmt(f),
             Ended::Finished => write!(f, "answers not taken {LINGER_MS} ms after the last request"),
+            Ended::Idle => f.write_str("nothing came or went for connections.max.idle.ms"),
+            Ended::Stalled => write!(f, "nothing more of a large request for {STALL_MS} ms"),
             Ended::Version { api, version } => write!(f, "{api} version {version} is not served"),
             Ended::Unanswerable => f.write_str("a produce request with acks=0 failed"),
         }
@@ -86,65 +98,167 @@ impl From<io::Error> for Ended {
 }
 
 /// Serves a connection until either side ends it.
-pub(crate) async fn serve(stream: Rc<dyn Stream>, listener: usize, shard: Rc<LocalShard>) {
+pub(crate) async fn serve(
+    stream: Rc<dyn Stream>,
+    listener: usize,
+    admitted: Admitted,
+    shard: Rc<LocalShard>,
+) {
+    let place = shard.connections().enroll();
+    let conn = Conn { stream: &*stream, listener, shard: &shard, control: &place.control };
     let room = Semaphore::new(IN_FLIGHT_BYTES_MAX);
-    let (replies, queue) = mpsc::channel(IN_FLIGHT_MAX);
+    let replies = Replies::new(IN_FLIGHT_MAX);
     // The peer may finish sending before it has all its answers. It may also be gone, and nothing would tell
     // of that while a fetch waits: so it gets some time.
     let reading = async {
-        read_requests(&*stream, listener, &shard, &room, replies).await?;
+        conn.read_requests(&room, &replies).await?;
+        replies.finish();
         shard.host().runtime.sleep(LINGER_MS).await;
         Err(Ended::Finished)
     };
     let ended = tokio::select! {
         biased;
-        ended = write_answers(&*stream, queue) => ended,
+        () = poll_fn(|cx| place.control.poll_idle(cx)) => Err(Ended::Idle),
+        ended = conn.write_answers(&replies) => ended,
         ended = reading => ended,
     };
     if let Err(ended) = ended {
-        tracing::debug!("closed {}: {ended}", stream.peer());
+        tracing::debug!("closed {}: {ended}", stream.address());
     }
+    drop(admitted);
 }
 
-/// A reply in its place among the others, and the room that it takes of what a connection may have in flight.
+/// What both directions of a connection know.
+struct Conn<'a> {
+    stream: &'a dyn Stream,
+    listener: usize,
+    shard: &'a Rc<LocalShard>,
+    control: &'a Control,
+}
+
+/// A reply in its place among the others, and the room that it takes of what may be in flight: of this
+/// connection and of the whole shard.
 struct Queued<'a> {
     reply: Reply,
     room: SemaphorePermit<'a>,
+    of_shard: Room<'a>,
 }
 
-/// Waits until so many bytes more may be in flight.
+/// Waits until so many bytes more of a connection may be in flight.
 async fn take_room(room: &Semaphore, bytes: usize) -> SemaphorePermit<'_> {
     let permits = bytes.min(IN_FLIGHT_BYTES_MAX) as u32;
     room.acquire_many(permits).await.expect("nobody closes it")
 }
 
-/// Takes requests as they come. Each is routed before the next one is looked at, so that what one
-/// connection produces reaches a partition in order.
-async fn read_requests<'a>(
-    stream: &dyn Stream,
-    listener: usize,
-    shard: &Rc<LocalShard>,
-    room: &'a Semaphore,
-    replies: mpsc::Sender<Queued<'a>>,
-) -> Result<(), Ended> {
-    let mut frames = FrameReader::new(shard.receive_pool());
-    let frame_len_max = shard.broker().config.socket_request_max_bytes as usize;
-    loop {
-        while let Some(frame) = frames.next_frame(frame_len_max).map_err(Ended::Frame)? {
+impl<'a> Conn<'a> {
+    fn in_flight(&self) -> &'a InFlight {
+        self.shard.in_flight()
+    }
+
+    /// Takes requests as they come. Each is routed before the next one is looked at, so that what one
+    /// connection produces reaches a partition in order.
+    async fn read_requests(&self, room: &'a Semaphore, replies: &Replies<Queued<'a>>) -> Result<(), Ended> {
+        let mut frames = FrameReader::new(self.shard.receive_pool());
+        let frame_len_max = self.shard.broker().config.socket_request_max_bytes as usize;
+        while !self.control.is_draining() {
+            let Some(frame) = frames.next_frame(frame_len_max).map_err(Ended::Frame)? else {
+                if self.read(&mut frames).await? {
+                    continue;
+                }
+                return Ok(());
+            };
             // Room first: a request that is routed has its place among the answers.
-            let Ok(place) = replies.reserve().await else { return Ok(()) };
-            let mut taken = take_room(room, frame.len()).await;
-            let reply = api::dispatch(frame, listener, shard).await?;
-            if let Reply::Now(Answer::Send(encoded)) = &reply {
-                // The request is done with, and a small one may have a large answer.
-                drop(taken);
-                taken = take_room(room, bytes_in_memory(encoded)).await;
+            replies.wait_for_place().await;
+            replies.push(self.route(frame, room).await?);
+        }
+        Ok(())
+    }
+
+    /// Waits for more bytes. False: there will be none, or none that are taken.
+    async fn read(&self, frames: &mut FrameReader<'a>) -> Result<bool, Ended> {
+        let is_beyond = frames.is_beyond();
+        let stalled = async {
+            match is_beyond {
+                true => self.shard.host().runtime.sleep(STALL_MS).await,
+                false => std::future::pending().await,
             }
-            place.send(Queued { reply, room: taken });
+        };
+        let is_more = tokio::select! {
+            biased;
+            () = poll_fn(|cx| self.control.poll_drain(cx)) => false,
+            received = frames.fill(self.stream, self.in_flight()) => received? > 0,
+            () = stalled => return Err(Ended::Stalled),
+        };
+        self.control.note_activity();
+        Ok(is_more)
+    }
+
+    async fn route(&self, frame: Frame<'a>, room: &'a Semaphore) -> Result<Queued<'a>, Ended> {
+        let Frame { bytes, room: mut of_shard } = frame;
+        let mut of_conn = take_room(room, bytes.len()).await;
+        if of_shard.bytes() < bytes.len() && !of_shard.is_beyond() {
+            of_shard.merge(self.in_flight().take(bytes.len() - of_shard.bytes()).await);
         }
-        if !frames.fill(stream).await? {
-            return Ok(());
+        let reply = api::dispatch(bytes, self.listener, self.shard).await?;
+        if let Reply::Now(Answer::Send(encoded)) = &reply {
+            // The request is done with, and a small one may have a large answer.
+            let len = bytes_in_memory(encoded);
+            drop(of_conn);
+            of_conn = take_room(room, len).await;
+            drop(of_shard);
+            of_shard = self.in_flight().take_what_is_left(len);
         }
+        Ok(Queued { reply, room: of_conn, of_shard })
+    }
+
+    /// Sends answers in order, many at a time where many are there.
+    async fn write_answers(&self, replies: &Replies<Queued<'a>>) -> Result<(), Ended> {
+        let mut outbox = Outbox::default();
+        // Of the answers in the outbox.
+        let mut taken = Vec::new();
+        while let Some(queued) = replies.next().await {
+            let mut queued = Some(queued);
+            let mut held = 0;
+            while let Some(Queued { reply, room, mut of_shard }) = queued.take() {
+                let answer = match reply {
+                    Reply::Now(answer) => answer,
+                    Reply::Later(mut task) => match poll_once(&mut task).await {
+                        Some(answer) => answer,
+                        None => {
+                            // Those in front of it do not wait for it.
+                            outbox.flush(self.stream, self.control).await?;
+                            taken.clear();
+                            self.control.set_answering(true);
+                            let answer = task.await;
+                            self.control.set_answering(false);
+                            answer
+                        }
+                    },
+                };
+                match answer {
+                    Answer::Send(encoded) => {
+                        let len = bytes_in_memory(&encoded);
+                        held += len;
+                        outbox.push(encoded);
+                        drop(std::mem::take(&mut of_shard));
+                        taken.push((room, self.in_flight().take_what_is_left(len)));
+                        // Answers that come later are longer than the room of their requests.
+                        if held > IN_FLIGHT_BYTES_MAX {
+                            break;
+                        }
+                    }
+                    Answer::Silent => (),
+                    Answer::Close(ended) => {
+                        outbox.flush(self.stream, self.control).await?;
+                        return Err(ended);
+                    }
+                }
+                queued = replies.try_next();
+            }
+            outbox.flush(self.stream, self.control).await?;
+            taken.clear();
+        }
+        Ok(())
     }
 }
 
@@ -155,51 +269,6 @@ fn bytes_in_memory(Encoded { head, rest }: &Encoded) -> usize {
         Chunk::Slice(_) => 0,
     };
     head.len() + rest.iter().map(of_chunk).sum::<usize>()
-}
-
-/// Sends answers in order, many at a time where many are there.
-async fn write_answers(stream: &dyn Stream, mut queue: mpsc::Receiver<Queued<'_>>) -> Result<(), Ended> {
-    let mut outbox = Outbox::default();
-    // Of the answers in the outbox.
-    let mut taken = Vec::new();
-    while let Some(queued) = queue.recv().await {
-        let mut queued = Some(queued);
-        let mut held = 0;
-        while let Some(Queued { reply, room }) = queued.take() {
-            let answer = match reply {
-                Reply::Now(answer) => answer,
-                Reply::Later(mut task) => match poll_once(&mut task).await {
-                    Some(answer) => answer,
-                    None => {
-                        // Those in front of it do not wait for it.
-                        outbox.flush(stream).await?;
-                        taken.clear();
-                        task.await
-                    }
-                },
-            };
-            match answer {
-                Answer::Send(encoded) => {
-                    held += bytes_in_memory(&encoded);
-                    outbox.push(encoded);
-                    taken.push(room);
-                    // Answers that come later are longer than the room of their requests.
-                    if held > IN_FLIGHT_BYTES_MAX {
-                        break;
-                    }
-                }
-                Answer::Silent => (),
-                Answer::Close(ended) => {
-                    outbox.flush(stream).await?;
-                    return Err(ended);
-                }
-            }
-            queued = queue.try_recv().ok();
-        }
-        outbox.flush(stream).await?;
-        taken.clear();
-    }
-    Ok(())
 }
 
 /// The task's answer if it is there already.

@@ -2,24 +2,27 @@
 //!
 //! A frame is a big-endian `i32` length and so many bytes. Nothing is allocated for a length that is only
 //! declared: the buffer grows with what arrives. A connection that sends much receives into buffers that its
-//! shard keeps, as long as there are some.
+//! shard keeps, as long as there are some; others within the room that the shard has for all of them.
 
 use std::future::poll_fn;
 use std::io;
 use std::mem;
-use std::task::ready;
+use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Stream;
+use super::in_flight::{InFlight, Room};
 use super::receive_pool::{BUFFER_BYTES, ReceivePool};
 
 /// Bytes of the length in front of a frame.
 const PREFIX_LEN: usize = 4;
-/// Room made to find out what comes: enough for most requests.
+/// Room made to find out what comes: enough for most requests. Every connection has so much.
 const FIRST_ROOM: usize = 4 * 1024;
 /// Room made for the rest of a large frame while little of it is there. It doubles with what has arrived.
 const REST_ROOM_MIN: usize = 64 * 1024;
+/// As far as it doubles.
+const REST_ROOM_MAX: usize = 1 << 20;
 /// After a frame of so many bytes a connection counts as one that sends much.
 const BULK_BYTES: usize = 16 * 1024;
 
@@ -32,24 +35,33 @@ pub(crate) struct FrameReader<'a> {
     is_lent: bool,
     /// The last frame was a large one.
     is_bulk: bool,
+    /// For all of it but the first bytes, and but for what lies in a buffer of the pool, which is bounded itself.
+    room: Room<'a>,
+}
+
+/// A request, and the room that its bytes took while they arrived.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) bytes: Bytes,
+    pub(crate) room: Room<'a>,
 }
 
 /// A frame that no request can be.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BadFrame {
+pub(crate) struct BadFrame {
     /// The length that it declares.
-    pub declared: i32,
+    pub(crate) declared: i32,
     /// The largest that is taken: `socket.request.max.bytes`.
-    pub max: usize,
+    pub(crate) max: usize,
 }
 
 impl<'a> FrameReader<'a> {
     pub(crate) fn new(pool: &'a ReceivePool) -> FrameReader<'a> {
-        FrameReader { received: BytesMut::new(), pool, is_lent: false, is_bulk: false }
+        FrameReader { received: BytesMut::new(), pool, is_lent: false, is_bulk: false, room: Room::default() }
     }
 
     /// The next whole frame, if it has arrived.
-    pub(crate) fn next_frame(&mut self, len_max: usize) -> Result<Option<Bytes>, BadFrame> {
+    pub(crate) fn next_frame(&mut self, len_max: usize) -> Result<Option<Frame<'a>>, BadFrame> {
         let Some(prefix) = self.received.first_chunk::<PREFIX_LEN>() else { return Ok(None) };
         let declared = i32::from_be_bytes(*prefix);
         let len = usize::try_from(declared)
@@ -60,15 +72,17 @@ impl<'a> FrameReader<'a> {
             return Ok(None);
         }
         self.received.advance(PREFIX_LEN);
-        let frame = self.received.split_to(len).freeze();
+        let bytes = self.received.split_to(len).freeze();
+        let room = self.room.split_off(len);
         self.is_bulk = len >= BULK_BYTES;
         self.let_go_if_empty();
-        Ok(Some(frame))
+        Ok(Some(Frame { bytes, room }))
     }
 
     /// An idle connection keeps no buffer.
     fn let_go_if_empty(&mut self) {
         if self.received.is_empty() {
+            self.room.shrink_to(0);
             let buf = mem::take(&mut self.received);
             if mem::take(&mut self.is_lent) {
                 self.pool.take_back(buf);
@@ -76,19 +90,34 @@ impl<'a> FrameReader<'a> {
         }
     }
 
-    /// Waits for more bytes. False: the peer has finished.
-    pub(crate) async fn fill(&mut self, stream: &dyn Stream) -> io::Result<bool> {
-        let read = poll_fn(|cx| {
-            // A buffer is for what is there, not for what may come some day.
-            ready!(stream.poll_readable(cx))?;
-            let room = self.make_room();
-            let polled = stream.poll_read(cx, &mut self.received, room);
-            if polled.is_pending() {
-                self.let_go_if_empty();
+    /// Waits for more bytes, and for room for them; how many came. 0: the peer has finished.
+    pub(crate) async fn fill(&mut self, stream: &dyn Stream, in_flight: &'a InFlight) -> io::Result<usize> {
+        loop {
+            // Buffers and room are for what is there, not for what may come some day.
+            poll_fn(|cx| stream.poll_readable(cx)).await?;
+            let len = self.make_room();
+            let is_bounded = self.is_lent || self.received.len() + len <= FIRST_ROOM;
+            if !is_bounded && !self.room.is_beyond() {
+                self.room.merge(in_flight.take(len).await);
             }
-            polled
-        });
-        Ok(read.await? > 0)
+            let received = &mut self.received;
+            let read = poll_fn(|cx| match stream.poll_read(cx, received, len) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            let read = read.await;
+            self.room.shrink_to(self.received.len());
+            match read {
+                Some(read) => return read,
+                // Nothing was there after all.
+                None => self.let_go_if_empty(),
+            }
+        }
+    }
+
+    /// Whether it goes on without room, so that it must go on.
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.room.is_beyond()
     }
 
     /// So many bytes may be received.
@@ -126,7 +155,7 @@ impl<'a> FrameReader<'a> {
     /// As much as has arrived of the frame, so that a large one is read in few calls and a lying length
     /// costs its sender as many bytes as it costs us.
     fn room(&self) -> usize {
-        let most = REST_ROOM_MIN.max(self.received.len());
+        let most = self.received.len().clamp(REST_ROOM_MIN, REST_ROOM_MAX);
         self.missing().map_or(FIRST_ROOM, |missing| missing.clamp(FIRST_ROOM, most))
     }
 }
@@ -144,7 +173,9 @@ mod tests {
     use super::*;
 
     fn reader<'a>(pool: &'a ReceivePool, bytes: &[u8]) -> FrameReader<'a> {
-        FrameReader { received: BytesMut::from(bytes), ..FrameReader::new(pool) }
+        let mut reader = FrameReader::new(pool);
+        reader.received = BytesMut::from(bytes);
+        reader
     }
 
     #[test]
@@ -155,11 +186,11 @@ mod tests {
             let mut frames = reader(&pool, &bytes[..cut]);
             let mut read = Vec::new();
             while let Some(frame) = frames.next_frame(10).unwrap() {
-                read.push(frame);
+                read.push(frame.bytes);
             }
             frames.received.extend_from_slice(&bytes[cut..]);
             while let Some(frame) = frames.next_frame(10).unwrap() {
-                read.push(frame);
+                read.push(frame.bytes);
             }
             assert_eq!(read, [&b"ab"[..], b"", b"c"], "cut at {cut}");
             assert!(frames.received.is_empty());
@@ -171,7 +202,7 @@ mod tests {
         for declared in [-1, i32::MIN, i32::MAX, 11] {
             let pool = ReceivePool::default();
             let refused = reader(&pool, &declared.to_be_bytes()).next_frame(10);
-            assert_eq!(refused, Err(BadFrame { declared, max: 10 }));
+            assert_eq!(refused.unwrap_err(), BadFrame { declared, max: 10 });
         }
     }
 
@@ -186,6 +217,9 @@ mod tests {
         assert_eq!(room(&bytes), 300_000);
         bytes[..4].copy_from_slice(&400_000u32.to_be_bytes());
         assert_eq!(room(&bytes), 100_004);
+        bytes.resize(3 << 20, 0);
+        bytes[..4].copy_from_slice(&(90u32 << 20).to_be_bytes());
+        assert_eq!(room(&bytes), REST_ROOM_MAX);
     }
 
     /// Gives the reader what it has room for, as a socket would, and takes the frames out.
@@ -197,7 +231,7 @@ mod tests {
             frames.received.extend_from_slice(now);
             bytes = later;
             while let Some(frame) = frames.next_frame(1 << 20).unwrap() {
-                taken.push(frame);
+                taken.push(frame.bytes);
             }
         }
     }

@@ -4,14 +4,19 @@
 //! timers. Their real makers are [`socket`] and [`runtime`]; simulation has others.
 
 pub mod accept;
+pub(crate) mod admission;
 pub mod conn;
+pub(crate) mod connections;
 pub mod frame;
-pub mod outbox;
+pub(crate) mod in_flight;
+pub(crate) mod outbox;
 pub(crate) mod receive_pool;
+pub(crate) mod replies;
 pub mod runtime;
 pub mod socket;
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -26,8 +31,8 @@ pub trait Listener {
 
 /// One connection. One task reads from it and one writes to it.
 pub trait Stream {
-    /// Who is at the other end, for the log.
-    fn peer(&self) -> &str;
+    /// Who is at the other end.
+    fn address(&self) -> SocketAddr;
 
     /// Waits for bytes, or for the end of them.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -7,6 +7,7 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 
 use super::Stream;
+use super::connections::Control;
 use crate::wire::{Chunk, Encoded};
 
 /// Pieces of memory that one call sends.
@@ -14,20 +15,21 @@ const PIECES_MAX: usize = 64;
 
 /// What is to be sent, the first piece perhaps partly.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
 }
 
 impl Outbox {
     /// Adds an answer behind those that are there.
-    pub fn push(&mut self, Encoded { head, rest }: Encoded) {
+    pub(crate) fn push(&mut self, Encoded { head, rest }: Encoded) {
         self.chunks.push_back(Chunk::Bytes(head));
         self.chunks.extend(rest);
     }
 
     /// Sends everything.
-    pub async fn flush(&mut self, stream: &dyn Stream) -> io::Result<()> {
+    pub(crate) async fn flush(&mut self, stream: &dyn Stream, control: &Control) -> io::Result<()> {
         while let Some(chunk) = self.chunks.front_mut() {
+            control.note_activity();
             match chunk {
                 Chunk::Slice(slice) => {
                     let sent = poll_fn(|cx| stream.poll_send(cx, slice)).await?;

@@ -47,12 +47,17 @@ pub fn run<T>(has_ring: bool, main: impl Future<Output = T>) -> io::Result<T> {
     Ok(LocalSet::new().block_on(&runtime, main))
 }
 
-/// Lets the process open as many files as it is allowed to: each segment and connection takes one.
-pub fn raise_descriptor_limit() {
+/// Lets the process open as many files as it is allowed to: each segment and connection takes one. How many
+/// that are, if there is a limit.
+pub fn raise_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!("the limit of open files stays as it is: {error}");
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!("the limit of open files stays as it is: {error}");
+            current
+        }
     }
 }
 

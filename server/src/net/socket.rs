@@ -1,7 +1,7 @@
 //! TCP: the real maker of listeners and streams. The only file that names sockets.
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -41,6 +41,11 @@ pub fn bind(host: &str, port: u16, shards: usize) -> io::Result<Vec<BoundSocket>
     Ok(sockets)
 }
 
+/// The addresses of a host.
+pub fn addresses_of(host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
 fn listen(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -71,20 +76,27 @@ struct TcpAcceptor(TcpListener);
 
 impl Listener for TcpAcceptor {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Rc<dyn Stream>>> {
-        let (stream, peer) = ready!(self.0.poll_accept(cx))?;
-        stream.set_nodelay(true)?;
-        Poll::Ready(Ok(Rc::new(TcpConnection { stream, peer: peer.to_string() })))
+        loop {
+            let (stream, address) = match ready!(self.0.poll_accept(cx)) {
+                // It has gone again: nothing that holds up the others.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                accepted => accepted?,
+            };
+            if stream.set_nodelay(true).is_ok() {
+                return Poll::Ready(Ok(Rc::new(TcpConnection { stream, address })));
+            }
+        }
     }
 }
 
 struct TcpConnection {
     stream: TcpStream,
-    peer: String,
+    address: SocketAddr,
 }
 
 impl Stream for TcpConnection {
-    fn peer(&self) -> &str {
-        &self.peer
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

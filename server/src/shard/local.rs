@@ -14,6 +14,7 @@ use logmill_engine::log::TimedOffset;
 use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::{OpenPartition, Shard};
 use logmill_engine::{Error, shard};
+use tokio::sync::Notify;
 
 use super::appends::Appends;
 use super::command::{
@@ -27,6 +28,8 @@ use crate::clock::Clock;
 use crate::config::topic_name::CONSUMER_OFFSETS;
 use crate::group::{Coordinators, Query};
 use crate::metadata::{Image, Order, OrderQueue};
+use crate::net::connections::Connections;
+use crate::net::in_flight::{InFlight, PROCESS_BYTES_MAX};
 use crate::net::receive_pool::ReceivePool;
 use crate::net::runtime::Runtime;
 use crate::random::Random;
@@ -78,6 +81,10 @@ pub struct LocalShard {
     orders: RefCell<Option<OrderQueue>>,
     /// Topics that clients of this shard asked for and the controller is making.
     creating: RefCell<HashSet<Text>>,
+    connections: Connections,
+    in_flight: InFlight,
+    is_stopping: Cell<bool>,
+    stopping: Notify,
 }
 
 struct State {
@@ -100,6 +107,8 @@ impl LocalShard {
             open(&mut engine, &mut groups, partition, now_ms)?;
         }
         let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
+        let of_process = broker.config.in_flight_bytes_max.unwrap_or(PROCESS_BYTES_MAX);
+        let in_flight_bytes_max = of_process / broker.shards();
         let shard = Rc::new(LocalShard {
             index: parts.index,
             broker,
@@ -117,6 +126,10 @@ impl LocalShard {
             producer_ids: Cell::new(0..0),
             orders: RefCell::new(None),
             creating: RefCell::new(HashSet::new()),
+            connections: Connections::default(),
+            in_flight: InFlight::new(in_flight_bytes_max),
+            is_stopping: Cell::new(false),
+            stopping: Notify::new(),
         });
         let runtime = shard.host.runtime.clone();
         runtime.spawn(Box::pin(take_mail(shard.clone(), parts.mailbox)));
@@ -162,6 +175,31 @@ impl LocalShard {
     /// Topics that clients of this shard asked for and the controller is making.
     pub(crate) fn creating(&self) -> &RefCell<HashSet<Text>> {
         &self.creating
+    }
+
+    /// The connections that this shard serves.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// The memory of their requests and answers.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// Takes no more connections and no more requests, and lets nobody wait for what may never come.
+    pub(crate) fn drain(&self) {
+        self.is_stopping.set(true);
+        self.stopping.notify_waiters();
+        self.connections.drain();
+    }
+
+    /// Waits for [`LocalShard::drain`].
+    pub(crate) async fn stopping(&self) {
+        let stopping = self.stopping.notified();
+        if !self.is_stopping.get() {
+            stopping.await;
+        }
     }
 
     /// Makes this the controller's shard.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -102,7 +103,7 @@ fn wake(waker: &mut Option<Waker>) {
 pub struct SimSocket {
     incoming: SharedPipe,
     outgoing: SharedPipe,
-    peer: String,
+    address: SocketAddr,
 }
 
 impl SimSocket {
@@ -110,10 +111,9 @@ impl SimSocket {
     pub(super) fn pair(number: usize) -> (SimSocket, SimSocket, [SharedPipe; 2]) {
         let pipes = [SharedPipe::default(), SharedPipe::default()];
         let [to_server, to_client] = pipes.clone();
-        let peer = format!("simulated-{number}");
-        let client =
-            SimSocket { incoming: to_client.clone(), outgoing: to_server.clone(), peer: peer.clone() };
-        let server = SimSocket { incoming: to_server, outgoing: to_client, peer };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number as u16));
+        let client = SimSocket { incoming: to_client.clone(), outgoing: to_server.clone(), address };
+        let server = SimSocket { incoming: to_server, outgoing: to_client, address };
         (client, server, pipes)
     }
 
@@ -145,8 +145,8 @@ impl Drop for SimSocket {
 }
 
 impl Stream for SimSocket {
-    fn peer(&self) -> &str {
-        &self.peer
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,7 @@
 //! `World`: a broker and its clients, and the seed that decides what happens next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -18,6 +18,7 @@ use crate::broker::{self, Prepared};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::net::Listener;
+use crate::net::admission::Admission;
 use crate::net::runtime::{Completions, Runtime, Task};
 use crate::random::{Random, SeededRandom};
 use crate::shard::{Host, LocalShard};
@@ -100,8 +101,9 @@ impl World {
         let random = SeededRandom::from_seed(seed);
         let advertised = config.advertised_listeners.clone();
         let first_queue = disk.queues().len();
+        let admission = Admission::new(&config, HashMap::new(), None);
         let Prepared { broker, store, shards: parts, .. } =
-            broker::prepare(config, &shared, advertised, &random)?;
+            broker::prepare(config, &shared, advertised, admission, &random)?;
         let nature = Rc::new(Nature {
             executor: Executor::new(threads),
             now_ms: Cell::new(0),
