@@ -9,19 +9,25 @@ use logmill_engine::partition::{Isolation, PartitionId};
 use tokio::sync::Notify;
 
 use super::errors::{code_of, code_of_epoch};
+use super::fetch_sessions::{Answered, Asked, Context, TopicKey};
 use super::isolation::isolation_of;
+use super::node::Node;
 use super::shares::{Place, Shares};
 use super::{Answer, Call, Reply};
+use crate::metadata::LEADER_EPOCH;
 use crate::net::conn::Ended;
 use crate::shard::{Command, Read, ReadAnswer, ReadPartition, Watch, WatchedPartition};
 use crate::wire::MESSAGE_BYTES_MAX;
 use crate::wire::messages::fetch::{
-    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
+    LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use crate::wire::{ErrorCode, Records, Text};
 
 /// From this version on topics are named by id.
 const TOPIC_ID_FROM: i16 = 13;
+/// From this version on answers say where a leader is that the client does not know.
+const ENDPOINTS_FROM: i16 = 16;
 /// Offsets and bounds that are not known.
 const UNKNOWN: i64 = -1;
 /// Most bytes of batches in an answer, whatever the client and `fetch.max.bytes` say: with all that stands
@@ -32,21 +38,57 @@ const _: () = assert!(BYTES_MAX as usize + MESSAGE_BYTES_MAX <= i32::MAX as usiz
 /// as it may have in flight wait behind a fetch.
 const WAIT_MS_MAX: u64 = 300_000;
 
-/// Answers at once when there is enough, later otherwise. Nothing of a fetch has to happen in order.
+/// Answers at once when there is enough, later otherwise. Only the session has to be asked in order.
 pub(crate) fn handle(request: FetchRequest, call: Call) -> Result<Reply, Ended> {
-    // A session would be answered with its id. Without one every fetch names all its partitions.
-    if request.session_id != 0 {
-        let error_code = ErrorCode::FetchSessionIdNotFound as i16;
-        return call.now(&FetchResponse { error_code, ..FetchResponse::default() });
+    let has_ids = call.version >= TOPIC_ID_FROM;
+    let now_ms = call.shard.host().clock.now_ms();
+    let begun = call.shard.fetch_sessions().borrow_mut().begin(&request, has_ids, now_ms);
+    match begun {
+        Ok((asked, context)) => {
+            let fetch = Fetch { limits: Limits::of(&request, &call), asked, context, has_ids };
+            Ok(Reply::Later(Box::pin(answer(fetch, call))))
+        }
+        Err(code) => call.now(&failed(code)),
     }
-    Ok(Reply::Later(Box::pin(answer(request, call))))
 }
 
-async fn answer(request: FetchRequest, call: Call) -> Answer {
-    let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0).min(WAIT_MS_MAX);
-    // An answer never has more than its budget, and nobody shall wait for that.
-    let bytes_min = u64::try_from(request.min_bytes).unwrap_or(0).min(Budget::new(&request, &call).left);
-    let mut collected = collect(&request, &call).await;
+/// What is left of a request once its partitions are known.
+struct Fetch {
+    limits: Limits,
+    asked: Vec<Asked>,
+    context: Context,
+    has_ids: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    wait_ms: u64,
+    bytes_min: u64,
+    bytes_max: u32,
+    isolation: Isolation,
+}
+
+impl Limits {
+    fn of(request: &FetchRequest, call: &Call) -> Limits {
+        let asked = u32::try_from(request.max_bytes).unwrap_or(0);
+        let bytes_max = asked.min(call.shard.broker().config.fetch_max_bytes);
+        Limits {
+            wait_ms: u64::try_from(request.max_wait_ms).unwrap_or(0).min(WAIT_MS_MAX),
+            // An answer never has more than its budget, and nobody shall wait for that.
+            bytes_min: u64::try_from(request.min_bytes).unwrap_or(0).min(Budget::of(bytes_max).left),
+            bytes_max,
+            isolation: isolation_of(request.isolation_level),
+        }
+    }
+}
+
+fn failed(code: ErrorCode) -> FetchResponse {
+    FetchResponse { error_code: code as i16, ..FetchResponse::default() }
+}
+
+async fn answer(fetch: Fetch, call: Call) -> Answer {
+    let Limits { wait_ms, bytes_min, .. } = fetch.limits;
+    let mut collected = collect(&fetch, &call).await;
     if !collected.is_enough(bytes_min) && wait_ms > 0 {
         let mut time_is_up = call.shard.host().runtime.sleep(wait_ms);
         while !collected.is_enough(bytes_min) {
@@ -58,18 +100,72 @@ async fn answer(request: FetchRequest, call: Call) -> Answer {
                 () = &mut time_is_up => false,
                 () = call.shard.stopping() => false,
             };
-            collected = collect(&request, &call).await;
+            collected = collect(&fetch, &call).await;
             if !is_woken {
                 break;
             }
         }
     }
-    call.answer(&collected.response)
+    respond(fetch, collected.answered, &call)
+}
+
+/// Tells the client what its session does not know yet.
+fn respond(fetch: Fetch, mut answered: Vec<Answered>, call: &Call) -> Answer {
+    let Fetch { asked, context, has_ids, .. } = fetch;
+    let host = call.shard.host();
+    let sessions = call.shard.fetch_sessions();
+    let now_ms = host.clock.now_ms();
+    let finished =
+        sessions.borrow_mut().finish(context, has_ids, asked, &mut answered, now_ms, &*host.random);
+    match finished {
+        Ok(session_id) => {
+            let node_endpoints = hint_at_leader(&mut answered, call);
+            let responses = by_topic(answered);
+            call.answer(&FetchResponse { session_id, responses, node_endpoints, ..FetchResponse::default() })
+        }
+        Err(code) => call.answer(&failed(code)),
+    }
+}
+
+/// A client that knows an older leader is told the one there is, and where it is.
+fn hint_at_leader(answered: &mut [Answered], call: &Call) -> Vec<NodeEndpoint> {
+    let is_outdated = |answered: &&mut Answered| {
+        call.version >= ENDPOINTS_FROM && answered.data.error_code == ErrorCode::FencedLeaderEpoch as i16
+    };
+    let mut endpoints = Vec::new();
+    for outdated in answered.iter_mut().filter(is_outdated) {
+        let Node { id: node_id, host, port, rack } = Node::of(call.shard.broker(), call.listener);
+        outdated.data.current_leader = LeaderIdAndEpoch { leader_id: node_id, leader_epoch: LEADER_EPOCH };
+        if endpoints.is_empty() {
+            endpoints.push(NodeEndpoint { node_id, host, port, rack });
+        }
+    }
+    endpoints
+}
+
+/// Partitions of one topic that follow each other are answered together.
+fn by_topic(answered: Vec<Answered>) -> Vec<FetchableTopicResponse> {
+    let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    let mut last = None;
+    for Answered { topic, data } in answered {
+        match responses.last_mut() {
+            Some(response) if last.as_ref() == Some(&topic) => response.partitions.push(data),
+            _ => {
+                let (name, topic_id) = match &topic {
+                    TopicKey::Id(id) => (Text::EMPTY, *id),
+                    TopicKey::Name(name) => (name.clone(), Uuid::ZERO),
+                };
+                responses.push(FetchableTopicResponse { topic: name, topic_id, partitions: vec![data] });
+                last = Some(topic);
+            }
+        }
+    }
+    responses
 }
 
 /// What one look at all partitions found.
 struct Collected {
-    response: FetchResponse,
+    answered: Vec<Answered>,
     /// Bytes of batches in it.
     bytes: u64,
     /// It is answered at once, however little it has: with an error, when a later segment has what this one
@@ -86,53 +182,44 @@ impl Collected {
     }
 }
 
-async fn collect(request: &FetchRequest, call: &Call) -> Collected {
+async fn collect(fetch: &Fetch, call: &Call) -> Collected {
     let image = call.shard.image();
     let mut shares = Shares::new();
-    let mut places = Vec::new();
-    for topic in &request.topics {
-        let (found, unknown) = if call.version >= TOPIC_ID_FROM {
-            (image.by_id(topic.topic_id), ErrorCode::UnknownTopicId)
-        } else {
-            (image.by_name(&topic.topic), ErrorCode::UnknownTopicOrPartition)
+    let mut places = Vec::with_capacity(fetch.asked.len());
+    for Asked { topic, partition } in &fetch.asked {
+        let (found, unknown) = match topic {
+            TopicKey::Id(id) => (image.by_id(*id), ErrorCode::UnknownTopicId),
+            TopicKey::Name(name) => (image.by_name(name), ErrorCode::UnknownTopicOrPartition),
         };
-        for partition in &topic.partitions {
-            let place = match found.map(|topic| topic.partition(partition.partition)) {
-                None => Place::Refused(unknown),
-                Some(None) => Place::Refused(ErrorCode::UnknownTopicOrPartition),
-                Some(Some(id)) => match code_of_epoch(partition.current_leader_epoch) {
-                    Some(code) => Place::Refused(code),
-                    None => shares.add(&call.shard, id, read_of(id, partition)),
-                },
-            };
-            let id = found.map(|topic| PartitionId { topic: topic.id, index: partition.partition });
-            places.push((place, id));
-        }
+        let place = match found.map(|topic| topic.partition(partition.partition)) {
+            None => Place::Refused(unknown),
+            Some(None) => Place::Refused(ErrorCode::UnknownTopicOrPartition),
+            Some(Some(id)) => match code_of_epoch(partition.current_leader_epoch) {
+                Some(code) => Place::Refused(code),
+                None => shares.add(&call.shard, id, read_of(id, partition)),
+            },
+        };
+        let id = found.map(|topic| PartitionId { topic: topic.id, index: partition.partition });
+        places.push((place, id));
     }
-    let isolation = isolation_of(request.isolation_level);
+    let isolation = fetch.limits.isolation;
     let read = |partitions, reply| Command::Read(Read { isolation, partitions, reply });
     let asked = shares.ask(&call.shard, read).await;
     let mut answers = asked.answers().await;
-    let mut budget = Budget::new(request, call);
-    let mut collected =
-        Collected { response: FetchResponse::default(), bytes: 0, is_final: false, seen: Shares::new() };
-    let mut places = places.into_iter();
-    for topic in &request.topics {
-        let partitions = topic.partitions.iter().map(|partition| {
-            let (place, id) = places.next().expect("every partition has a place");
-            let answer = answers.take(place).and_then(|answer| answer.map_err(|error| told(&error)));
-            if let (Ok(answer), Some(id)) = (&answer, id) {
-                collected.seen.add(&call.shard, id, WatchedPartition { id, seen: answer.end });
-            }
-            collected.is_final |= answer.as_ref().map_or(true, ends_in_older_segment);
-            partition_data(partition, answer, isolation, &mut budget)
-        });
-        let partitions = partitions.collect();
-        collected.response.responses.push(topic_response(&topic.topic, topic.topic_id, partitions));
+    let mut budget = Budget::of(fetch.limits.bytes_max);
+    let mut answered = Vec::with_capacity(fetch.asked.len());
+    let mut is_final = false;
+    let mut seen = Shares::new();
+    for (Asked { topic, partition }, (place, id)) in fetch.asked.iter().zip(places) {
+        let answer = answers.take(place).and_then(|answer| answer.map_err(|error| told(&error)));
+        if let (Ok(answer), Some(id)) = (&answer, id) {
+            seen.add(&call.shard, id, WatchedPartition { id, seen: answer.end });
+        }
+        is_final |= answer.as_ref().map_or(true, ends_in_older_segment);
+        let data = partition_data(partition, answer, isolation, &mut budget);
+        answered.push(Answered { topic: topic.clone(), data });
     }
-    collected.bytes = budget.spent;
-    collected.is_final |= budget.is_full;
-    collected
+    Collected { answered, bytes: budget.spent, is_final: is_final | budget.is_full, seen }
 }
 
 /// A read ends where its segment does. What is missing lies behind that, and a watch, which counts from the
@@ -163,11 +250,6 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(request: &FetchRequest, call: &Call) -> Budget {
-        let asked = u32::try_from(request.max_bytes).unwrap_or(0);
-        Budget::of(asked.min(call.shard.broker().config.fetch_max_bytes))
-    }
-
     fn of(bytes: u32) -> Budget {
         Budget { left: bytes.min(BYTES_MAX).into(), spent: 0, is_full: false }
     }
@@ -199,10 +281,6 @@ fn partition_data(
     budget: &mut Budget,
 ) -> PartitionData {
     let partition_index = partition.partition;
-    // Readers of all records are not told of any.
-    let list = |aborted: &[AbortedEntry]| {
-        (isolation == Isolation::Committed).then(|| aborted.iter().map(aborted_transaction).collect())
-    };
     let fetched = match answer {
         Ok(answer) => answer.fetched,
         Err(code) => {
@@ -212,7 +290,7 @@ fn partition_data(
                 high_watermark: UNKNOWN,
                 last_stable_offset: UNKNOWN,
                 log_start_offset: UNKNOWN,
-                aborted_transactions: list(&[]),
+                aborted_transactions: None,
                 records: Records::Bytes(bytes::Bytes::new()),
                 ..PartitionData::default()
             };
@@ -225,7 +303,9 @@ fn partition_data(
         high_watermark: fetched.bounds.readable,
         last_stable_offset: fetched.bounds.stable,
         log_start_offset: fetched.bounds.start,
-        aborted_transactions: list(&fetched.aborted),
+        // Readers of all records are not told of any.
+        aborted_transactions: (isolation == Isolation::Committed)
+            .then(|| fetched.aborted.iter().map(aborted_transaction).collect()),
         records: Records::Slices(slice.into_iter().map(|slice| slice.bytes).collect()),
         ..PartitionData::default()
     }
@@ -233,10 +313,6 @@ fn partition_data(
 
 fn aborted_transaction(entry: &AbortedEntry) -> AbortedTransaction {
     AbortedTransaction { producer_id: entry.producer_id(), first_offset: entry.first_offset() }
-}
-
-fn topic_response(topic: &Text, topic_id: Uuid, partitions: Vec<PartitionData>) -> FetchableTopicResponse {
-    FetchableTopicResponse { topic: topic.clone(), topic_id, partitions }
 }
 
 /// Asks each shard to wake this fetch. Several shards do not add up what they have: each wakes at its part

@@ -2,6 +2,7 @@
 
 mod api_versions;
 mod broker_configs;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;
@@ -9,6 +10,7 @@ mod describe_configs;
 mod describe_topic_partitions;
 mod errors;
 mod fetch;
+pub(crate) mod fetch_sessions;
 mod find_coordinator;
 mod init_producer_id;
 mod isolation;
@@ -18,6 +20,7 @@ mod metadata;
 mod node;
 mod offset_commit;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 #[cfg(test)]
@@ -104,6 +107,7 @@ pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShar
     }
     match api {
         Api::ApiVersions => api_versions::handle(&read(reader, version)?, &call),
+        Api::CreatePartitions => create_partitions::handle(read(reader, version)?, call),
         Api::CreateTopics => create_topics::handle(read(reader, version)?, call),
         Api::DeleteTopics => delete_topics::handle(read(reader, version)?, call),
         Api::DescribeCluster => describe_cluster::handle(&read(reader, version)?, &call),
@@ -119,6 +123,7 @@ pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShar
         Api::Metadata => metadata::handle(read(reader, version)?, call),
         Api::OffsetCommit => Box::pin(offset_commit::handle(read(reader, version)?, call)).await,
         Api::OffsetFetch => Box::pin(offset_fetch::handle(read(reader, version)?, call)).await,
+        Api::OffsetForLeaderEpoch => offset_for_leader_epoch::handle(read(reader, version)?, call),
         Api::Produce => produce::handle(read(reader, version)?, call).await,
     }
 }

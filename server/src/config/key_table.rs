@@ -29,7 +29,6 @@ const NO_SNAPSHOT: &str = "the metadata log is kept whole";
 const NO_TIERS: &str = "there is no tiered storage";
 const NO_TXN: &str = "transactions are not served";
 const OPENED: &str = "every listener opens when the broker can serve";
-const NO_SESSIONS: &str = "fetch sessions have a limit of our own";
 const RECOVERY: &str = "recovery points move as the logs are synced";
 const REMOVED: &str = "Apache Kafka 4 has no such key";
 const SHARDS: &str = "each shard does its own work, see `logmill.shards`";
@@ -291,7 +290,13 @@ pub(super) static KEYS: &[Key] = &[
         AtLeast(1),
         Honoured("The most partitions that one answer of DescribeTopicPartitions holds."),
     ),
-    key("max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Ignored(NO_SESSIONS)),
+    key(
+        "max.incremental.fetch.session.cache.slots",
+        Int,
+        "1000",
+        AtLeast(0),
+        Honoured("The most fetch sessions, shared out among the shards; 0 for none."),
+    ),
     key("socket.send.buffer.bytes", Int, "102400", Any, Ignored(KERNEL)),
     key("socket.receive.buffer.bytes", Int, "102400", Any, Ignored(KERNEL)),
     key("socket.listen.backlog.size", Int, "50", AtLeast(1), Ignored(KERNEL)),

@@ -294,6 +294,7 @@ impl Loader {
             connections_per_ip_overrides: self.connections_per_ip_overrides(),
             connection_creation_rate_max: self.count("max.connection.creation.rate"),
             connections_max_idle_ms: self.long("connections.max.idle.ms"),
+            fetch_sessions_max: self.count("max.incremental.fetch.session.cache.slots"),
             fetch_max_bytes: self.count("fetch.max.bytes"),
             request_partitions_max: self.count("max.request.partition.size.limit"),
             ack: match self.text("logmill.ack").as_deref() {

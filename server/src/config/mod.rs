@@ -74,6 +74,8 @@ pub struct Config {
     pub connection_creation_rate_max: u32,
     /// `connections.max.idle.ms`; below zero they may be idle for ever.
     pub connections_max_idle_ms: i64,
+    /// `max.incremental.fetch.session.cache.slots`
+    pub fetch_sessions_max: u32,
     /// `fetch.max.bytes`
     pub fetch_max_bytes: u32,
     /// `max.request.partition.size.limit`

@@ -12,6 +12,7 @@ use logmill_engine::format::Uuid;
 use tokio::sync::{mpsc, oneshot};
 
 use super::image::{Image, Topic};
+use super::more_partitions::{self, MorePartitions};
 use super::new_topic::{self, CreatedTopic, NewTopic};
 use super::topic_store::TopicStore;
 use crate::shard::{Close, Command, LocalShard, Open, Publish};
@@ -54,6 +55,7 @@ impl From<Error> for Refused {
 pub(crate) enum Order {
     Create(CreateTopics),
     Delete(DeleteTopics),
+    Grow(GrowTopics),
     /// Producer ids that nobody else gets.
     ProducerIds(oneshot::Sender<Result<Range<i64>, Refused>>),
 }
@@ -73,6 +75,17 @@ pub(crate) struct CreateTopics {
 pub(crate) struct DeleteTopics {
     /// No topic stands among them twice.
     pub(crate) ids: Vec<Uuid>,
+    /// From this time on the order is refused.
+    pub(crate) expires_ms: i64,
+    pub(crate) reply: oneshot::Sender<Outcome<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct GrowTopics {
+    /// No two of them have one name.
+    pub(crate) topics: Vec<MorePartitions>,
+    /// Only say what would happen.
+    pub(crate) is_dry_run: bool,
     /// From this time on the order is refused.
     pub(crate) expires_ms: i64,
     pub(crate) reply: oneshot::Sender<Outcome<()>>,
@@ -123,6 +136,13 @@ impl Controller {
                 Order::Delete(DeleteTopics { ids, expires_ms, reply }) => {
                     let outcome = match self.check_in_time(expires_ms) {
                         Ok(()) => Ok(self.delete(ids).await),
+                        Err(refused) => Err(refused),
+                    };
+                    let _ = reply.send(outcome);
+                }
+                Order::Grow(GrowTopics { topics, is_dry_run, expires_ms, reply }) => {
+                    let outcome = match self.check_in_time(expires_ms) {
+                        Ok(()) => self.grow(topics, is_dry_run).await,
                         Err(refused) => Err(refused),
                     };
                     let _ = reply.send(outcome);
@@ -198,7 +218,7 @@ impl Controller {
         let (before, on_disk) = (image.clone(), created.clone());
         self.on_disk(move |store| store.create(&before, &on_disk)).await?;
         for topic in &created {
-            if let Err(error) = self.open(topic).await {
+            if let Err(error) = self.open(topic, 0).await {
                 self.undo_creation(image, created).await;
                 return Err(error.into());
             }
@@ -216,7 +236,7 @@ impl Controller {
     /// Nobody was told of the topics: as if they had been made and deleted.
     async fn undo_creation(&self, image: Arc<Image>, created: Vec<Arc<Topic>>) {
         for topic in &created {
-            self.close(topic).await;
+            self.close(topic, 0).await;
         }
         let undo = move |store: &TopicStore| {
             store.delete(&image, &created)?;
@@ -225,6 +245,57 @@ impl Controller {
         if let Err(error) = self.on_disk(undo).await {
             tracing::error!("topics that could not be opened are still on disk: {error}");
         }
+    }
+
+    async fn grow(&self, topics: Vec<MorePartitions>, is_dry_run: bool) -> Outcome<()> {
+        let image = self.shard.image();
+        let mut partitions_by_dir = self.store.partitions_by_dir(&image);
+        let (mut grown, mut additional) = (Vec::new(), 0);
+        let mut results = Vec::with_capacity(topics.len());
+        for more in topics {
+            let checked = more_partitions::check(&more, &image, self.shard.broker().config.node_id);
+            results.push(checked.and_then(|(topic, count)| {
+                additional += count;
+                more_partitions::check_size(additional)?;
+                let mut dirs = topic.dirs.clone();
+                dirs.extend((0..count).map(|_| take_emptiest(&mut partitions_by_dir)));
+                grown.push(Growth { now: Arc::new(Topic { dirs, ..(*topic).clone() }), before: topic });
+                Ok(())
+            }));
+        }
+        more_partitions::check_size(additional)?;
+        if !is_dry_run
+            && !grown.is_empty()
+            && let Err(refused) = self.carry_out_growth(&image, grown).await
+        {
+            return Ok(results.into_iter().map(|result| result.and(Err(refused.clone()))).collect());
+        }
+        Ok(results)
+    }
+
+    async fn carry_out_growth(&self, image: &Arc<Image>, grown: Vec<Growth>) -> Result<(), Refused> {
+        let mut after = (**image).clone();
+        grown.iter().for_each(|growth| after.insert(growth.now.clone()));
+        let (before, on_disk) = (image.clone(), grown.clone());
+        self.on_disk(move |store| store.grow(&before, &on_disk)).await?;
+        for Growth { before, now } in &grown {
+            if let Err(error) = self.open(now, before.dirs.len()).await {
+                for Growth { before, now } in &grown {
+                    self.close(now, before.dirs.len()).await;
+                }
+                let (image, grown) = (image.clone(), grown.clone());
+                self.on_disk(move |store| store.undo_growth(&image, &grown)).await;
+                return Err(error.into());
+            }
+            tracing::info!(
+                "topic {} has {} partitions, {} before",
+                now.name,
+                now.dirs.len(),
+                before.dirs.len()
+            );
+        }
+        self.publish(after).await;
+        Ok(())
     }
 
     async fn delete(&self, ids: Vec<Uuid>) -> Vec<Result<(), Refused>> {
@@ -252,7 +323,7 @@ impl Controller {
         // And nobody may write to a partition whose directory is on its way out.
         self.publish(remaining.clone()).await;
         for topic in &deleted {
-            self.close(topic).await;
+            self.close(topic, 0).await;
             tracing::info!(
                 "deleted topic {} with {} partitions, id {}",
                 topic.name,
@@ -278,10 +349,10 @@ impl Controller {
         result.await.expect("the work has ended and sent its result")
     }
 
-    /// Has each shard take in the partitions that it owns.
-    async fn open(&self, topic: &Topic) -> Result<(), Error> {
-        let opened =
-            by_owner(&self.shard, topic.to_open(&self.shard.broker().config), |partition| partition.id);
+    /// Has each shard take in the partitions that it owns, from the one of this number on.
+    async fn open(&self, topic: &Topic, first: usize) -> Result<(), Error> {
+        let partitions = topic.to_open(&self.shard.broker().config).skip(first);
+        let opened = by_owner(&self.shard, partitions, |partition| partition.id);
         for (owner, partitions) in opened {
             let (reply, result) = oneshot::channel();
             self.shard.send(owner, Command::Open(Open { partitions, reply })).await;
@@ -291,8 +362,8 @@ impl Controller {
         Ok(())
     }
 
-    async fn close(&self, topic: &Topic) {
-        for (owner, partitions) in by_owner(&self.shard, topic.partition_ids(), |id| *id) {
+    async fn close(&self, topic: &Topic, first: usize) {
+        for (owner, partitions) in by_owner(&self.shard, topic.partition_ids().skip(first), |id| *id) {
             let (reply, done) = oneshot::channel();
             self.shard.send(owner, Command::Close(Close { partitions, reply })).await;
             let _ = done.await;
@@ -312,6 +383,13 @@ impl Controller {
             let _ = done.await;
         }
     }
+}
+
+/// A topic that gets more partitions.
+#[derive(Debug, Clone)]
+pub(crate) struct Growth {
+    pub(crate) before: Arc<Topic>,
+    pub(crate) now: Arc<Topic>,
 }
 
 /// Groups what belongs to partitions by the shards that own them.

@@ -196,7 +196,7 @@ fn check_assignments(topic: &NewTopic, node_id: i32) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_replicas(replicas: &[i32], node_id: i32) -> Result<(), String> {
+pub(crate) fn check_replicas(replicas: &[i32], node_id: i32) -> Result<(), String> {
     let mut sorted = replicas.to_vec();
     sorted.sort_unstable();
     match sorted[..] {

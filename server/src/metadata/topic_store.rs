@@ -11,6 +11,7 @@ use logmill_engine::disk::{Disk, OpenMode, replace_file};
 use logmill_engine::format::Uuid;
 use logmill_engine::partition::{PartitionId, directory};
 
+use super::controller::Growth;
 use super::image::{Image, Topic};
 use super::topics_file::{self, State, TopicLine};
 use crate::config::{Layers, TopicConfig, TopicOverrides};
@@ -215,6 +216,31 @@ impl TopicStore {
             }
         }
         made
+    }
+
+    /// Makes the partitions that topics of `image` get: a start that finds it begun finishes it.
+    pub(crate) fn grow(&self, image: &Image, grown: &[Growth]) -> Result<(), Error> {
+        let now: Vec<Arc<Topic>> = grown.iter().map(|growth| growth.now.clone()).collect();
+        let made = self
+            .change_lines(image, &now, Some(State::Making))
+            .and_then(|()| now.iter().try_for_each(|topic| self.make_partitions(topic)))
+            .and_then(|()| self.change_lines(image, &now, Some(State::Live)));
+        if made.is_err() {
+            self.undo_growth(image, grown);
+        }
+        made
+    }
+
+    /// Nobody was told of the partitions: their directories go, and the topics are what they were.
+    pub(crate) fn undo_growth(&self, image: &Image, grown: &[Growth]) {
+        let remove = |Growth { before, now }: &Growth| {
+            let new = (0..).zip(now.dirs.iter().copied()).skip(before.dirs.len());
+            self.remove_partitions(&now.name, now.id, new)
+        };
+        let undone = grown.iter().try_for_each(remove).and_then(|()| self.change_lines(image, &[], None));
+        if let Err(error) = undone {
+            tracing::error!("partitions that could not be made may be there after the next start: {error}");
+        }
     }
 
     /// Deletes topics of `image`, durably: their directories are left for [`TopicStore::finish_deletion`].

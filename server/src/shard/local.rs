@@ -23,6 +23,7 @@ use super::command::{
 };
 use super::mailbox::{Lanes, Mailbox};
 use super::watches::Watches;
+use crate::api::fetch_sessions::FetchSessions;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::topic_name::CONSUMER_OFFSETS;
@@ -82,6 +83,7 @@ pub struct LocalShard {
     /// Topics that clients of this shard asked for and the controller is making.
     creating: RefCell<HashSet<Text>>,
     connections: Connections,
+    fetch_sessions: RefCell<FetchSessions>,
     in_flight: InFlight,
     is_stopping: Cell<bool>,
     stopping: Notify,
@@ -109,6 +111,8 @@ impl LocalShard {
         let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
         let of_process = broker.config.in_flight_bytes_max.unwrap_or(PROCESS_BYTES_MAX);
         let in_flight_bytes_max = of_process / broker.shards();
+        let sessions =
+            FetchSessions::new(parts.index, broker.shards(), broker.config.fetch_sessions_max as usize);
         let shard = Rc::new(LocalShard {
             index: parts.index,
             broker,
@@ -127,6 +131,7 @@ impl LocalShard {
             orders: RefCell::new(None),
             creating: RefCell::new(HashSet::new()),
             connections: Connections::default(),
+            fetch_sessions: RefCell::new(sessions),
             in_flight: InFlight::new(in_flight_bytes_max),
             is_stopping: Cell::new(false),
             stopping: Notify::new(),
@@ -180,6 +185,11 @@ impl LocalShard {
     /// The connections that this shard serves.
     pub(crate) fn connections(&self) -> &Connections {
         &self.connections
+    }
+
+    /// What their readers have named before.
+    pub(crate) fn fetch_sessions(&self) -> &RefCell<FetchSessions> {
+        &self.fetch_sessions
     }
 
     /// The memory of their requests and answers.

@@ -103,8 +103,13 @@ apis! {
     /// Version 6 has a table but is unstable in 4.3.1, which neither shows nor serves it by default.
     InitProducerId = 22, "0-5",
         init_producer_id::InitProducerIdRequest, init_producer_id::InitProducerIdResponse;
+    OffsetForLeaderEpoch = 23, "2-4",
+        offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+        offset_for_leader_epoch::OffsetForLeaderEpochResponse;
     DescribeConfigs = 32, "1-4",
         describe_configs::DescribeConfigsRequest, describe_configs::DescribeConfigsResponse;
+    CreatePartitions = 37, "0-3",
+        create_partitions::CreatePartitionsRequest, create_partitions::CreatePartitionsResponse;
     ListPartitionReassignments = 46, "0",
         list_partition_reassignments::ListPartitionReassignmentsRequest,
         list_partition_reassignments::ListPartitionReassignmentsResponse;

@@ -1,6 +1,7 @@
 //! The messages, one file an API, in the words and the order of Apache Kafka's definitions.
 
 pub mod api_versions;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_cluster;
@@ -15,6 +16,7 @@ pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 
 use super::api::APIS;
