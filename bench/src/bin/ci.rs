@@ -46,6 +46,9 @@ const MAVEN: Program = Program { probe: &["mvn", "--version"], install: "apt-get
 
 const E2FSPROGS: Program =
     Program { probe: &["mkfs.ext4", "-V"], install: "apt-get install --yes e2fsprogs" };
+const GO: Program = Program { probe: &["go", "version"], install: "apt-get install --yes golang-go" };
+const PYTHON: Program =
+    Program { probe: &["python3", "-m", "venv", "--help"], install: "apt-get install --yes python3-venv" };
 
 const GROUPS: &[Group] = &[
     Group {
@@ -78,6 +81,13 @@ const GROUPS: &[Group] = &[
         minutes: 15,
         needs: &[JAVA, MAVEN],
         steps: &[cargo(&["test", "--workspace"])],
+    },
+    Group {
+        name: "clients",
+        claim: "every family of Kafka clients reads what it wrote",
+        minutes: 3,
+        needs: &[JAVA, MAVEN, GO, PYTHON],
+        steps: &[cargo(&["test", "--workspace", "--test", "clients", "--", "--ignored"])],
     },
     Group {
         name: "build",
