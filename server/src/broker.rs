@@ -17,6 +17,7 @@ use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{Config, Io, Listener};
 use crate::metadata::{Image, LogDirs, TopicStore, prepare_log_dirs, run_controller};
+use crate::metrics;
 use crate::net::admission::Admission;
 use crate::net::connections::Connections;
 use crate::net::runtime::{self, Termination, TokioRuntime};
@@ -169,6 +170,7 @@ pub struct Running {
     broker: Arc<Broker>,
     disk: Arc<dyn Disk>,
     ports: Vec<u16>,
+    metrics_port: Option<u16>,
     threads: Vec<thread::JoinHandle<Result<(), Error>>>,
     /// Other brokers keep out as long as these are held.
     _locks: Vec<OpenFile>,
@@ -188,10 +190,18 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
     let descriptors = runtime::raise_descriptor_limit();
     let admission = Admission::new(&config, per_address_overrides(&config)?, descriptors);
     let Opened { advertised, ports, sockets } = open_ports(&config)?;
+    let mut metrics = config.metrics_listener.as_ref().map(open_metrics).transpose()?;
     let Prepared { broker, store, shards, locks } =
         prepare(config, &disk, advertised, admission, &SeededRandom::from_os())?;
-    let mut running =
-        Running { broker: broker.clone(), disk: disk.clone(), ports, threads: Vec::new(), _locks: locks };
+    let mut running = Running {
+        broker: broker.clone(),
+        disk: disk.clone(),
+        ports,
+        metrics_port: None,
+        threads: Vec::new(),
+        _locks: locks,
+    };
+    running.metrics_port = metrics.as_ref().and_then(|socket| socket.port().ok());
     let (ready, is_ready) = mpsc::channel();
     let mut store = Some(store);
     for (parts, sockets) in shards.into_iter().zip(sockets) {
@@ -199,6 +209,7 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
             broker: broker.clone(),
             disk: disk.clone(),
             store: store.take(),
+            metrics: metrics.take(),
             parts,
             sockets,
             ready: ready.clone(),
@@ -262,11 +273,19 @@ fn open_ports(config: &Config) -> Result<Opened, BrokerError> {
     Ok(Opened { advertised, ports, sockets })
 }
 
+fn open_metrics(listener: &Listener) -> Result<BoundSocket, BrokerError> {
+    let failed = |source| BrokerError::Listen { listener: listener.clone(), source };
+    let mut bound = socket::bind(&listener.host, listener.port, 1).map_err(failed)?;
+    Ok(bound.pop().expect("one was asked for"))
+}
+
 struct ShardThread {
     broker: Arc<Broker>,
     disk: Arc<dyn Disk>,
     /// The controller's, on the shard that it runs on.
     store: Option<TopicStore>,
+    /// The metrics' listener, on the same shard.
+    metrics: Option<BoundSocket>,
     parts: ShardParts,
     sockets: Vec<BoundSocket>,
     ready: mpsc::Sender<()>,
@@ -303,6 +322,10 @@ impl ShardThread {
             listeners.push(listener.map_err(crate::shard::io_error("beginning to accept"))?);
         }
         let shard = serve_shard(self.parts, self.broker.clone(), host, self.store, listeners)?;
+        if let Some(socket) = self.metrics {
+            let listener = socket.into_listener().map_err(crate::shard::io_error("beginning to accept"))?;
+            shard.host().runtime.spawn(Box::pin(metrics::listener::run(listener, shard.clone())));
+        }
         // Nobody waits any more when another shard has failed.
         let _ = self.ready.send(());
         drop(self.ready);
@@ -360,6 +383,11 @@ impl Running {
     /// What its shards share.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// The port where metrics are served, if they are.
+    pub fn metrics_port(&self) -> Option<u16> {
+        self.metrics_port
     }
 
     /// By listener, the port that it has open.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod group;
 pub mod metadata;
+mod metrics;
 pub mod net;
 pub mod random;
 pub mod shard;

@@ -182,3 +182,46 @@ fn clients_of_each_listener_are_told_the_address_of_that_listener() {
     broker.broker().stop.ask();
     broker.join().unwrap();
 }
+
+#[test]
+fn metrics_count_what_clients_did_and_are_served_over_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("logmill.metrics.listener", "127.0.0.1:0"),
+        ("log.dirs", dir.path().to_str().unwrap()),
+        ("logmill.shards", "2"),
+    ];
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let machine = Machine { host_name: "localhost".to_owned(), cores: 2 };
+    let broker = start(Config::load(None, [], &settings, &machine).unwrap().0).unwrap();
+    let mut client = connect(&broker);
+    create(&mut client);
+    send(&mut client, PRODUCE, &produce());
+    let _: ProduceResponse = receive(&mut client, PRODUCE);
+    send(&mut client, PRODUCE, &produce().with_acks(7));
+    let _: ProduceResponse = receive(&mut client, PRODUCE);
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", broker.metrics_port().unwrap())).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let told = get("/metrics");
+    assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    for line in [
+        "logmill_requests_total{api=\"Produce\"} 2",
+        "logmill_request_errors_total{api=\"Produce\"} 1",
+        "logmill_request_errors_total{api=\"CreateTopics\"} 0",
+        "logmill_connections 1",
+        "logmill_partitions 2",
+        &format!("logmill_log_bytes {}", 2 * HEADER_LEN),
+    ] {
+        assert!(told.lines().any(|one| one == line), "{line} is not in\n{told}");
+    }
+    assert!(get("/").starts_with("HTTP/1.1 404"));
+    broker.broker().stop.ask();
+    broker.join().unwrap();
+}

@@ -399,6 +399,11 @@ impl Partition {
         self.log.close(cache);
     }
 
+    /// Bytes of its records.
+    pub fn log_bytes(&self) -> u64 {
+        self.log.size()
+    }
+
     /// What an acknowledgement of an append to it means.
     pub fn ack(&self) -> Ack {
         self.config.ack

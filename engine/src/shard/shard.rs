@@ -61,6 +61,8 @@ pub struct Shard {
     dirs: Vec<LogDir>,
     partitions: HashMap<PartitionId, Slot>,
     progress: Progress,
+    /// Asked for since the start.
+    syncs: u64,
     reaped: Vec<IoDone>,
 }
 
@@ -85,6 +87,7 @@ impl Shard {
             dirs: dirs.map(|path| LogDir { path, waves: Waves::new(), is_offline: false }).collect(),
             partitions: HashMap::new(),
             progress: Progress::default(),
+            syncs: 0,
             reaped: Vec::new(),
         })
     }
@@ -173,6 +176,7 @@ impl Shard {
             result.map_err(Error::io("submitting a sync"))?;
             covered.push((id, slot.partition.end()));
         }
+        self.syncs += syncs as u64;
         self.dirs[dir].waves.started(syncs, covered);
         self.release_finished(dir);
         Ok(())
@@ -226,6 +230,21 @@ impl Shard {
     /// What happened since the last call.
     pub fn take_progress(&mut self) -> Progress {
         std::mem::take(&mut self.progress)
+    }
+
+    /// Syncs that waves have asked for.
+    pub fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// Partitions that are open.
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Bytes of records in all of them.
+    pub fn log_bytes(&self) -> u64 {
+        self.partitions.values().map(|slot| slot.partition.log_bytes()).sum()
     }
 
     /// Whether every log directory is offline: the process has nothing left to serve.

@@ -73,9 +73,20 @@ impl Call {
     fn answer<M: Message>(&self, body: &M) -> Answer {
         let mut buf = self.shard.encode_buf().borrow_mut();
         match encode_response(&mut buf, self.api, self.version, self.correlation_id, body) {
-            Ok(encoded) => Answer::Send(encoded),
-            Err(too_large) => Answer::Close(Ended::Response(too_large)),
+            Ok(encoded) => {
+                if encoded.is_error {
+                    self.shard.counters().count_error(self.api);
+                }
+                Answer::Send(encoded)
+            }
+            Err(too_large) => self.close(Ended::Response(too_large)),
         }
+    }
+
+    /// Ends the connection, where no answer can say what is wrong.
+    fn close(&self, ended: Ended) -> Answer {
+        self.shard.counters().count_error(self.api);
+        Answer::Close(ended)
     }
 
     /// The time from which on an answer to this request, which gives it so long, is not waited for.
@@ -93,11 +104,27 @@ impl Call {
 pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShard>) -> Result<Reply, Ended> {
     let mut reader = Reader::new(&frame);
     let (api, header) = read_request_header(&mut reader).map_err(Ended::Header)?;
+    shard.counters().count_request(api);
+    let routed = route(api, &header, &frame, reader, listener, shard).await;
+    if routed.is_err() {
+        shard.counters().count_error(api);
+    }
+    routed
+}
+
+async fn route(
+    api: Api,
+    header: &RequestHeader,
+    frame: &Bytes,
+    reader: Reader<'_>,
+    listener: usize,
+    shard: &Rc<LocalShard>,
+) -> Result<Reply, Ended> {
     let len = frame.len();
     if api != Api::Produce && len > SMALL_REQUEST_BYTES_MAX {
         return Err(Ended::TooLarge { api: api.row().name, len, max: SMALL_REQUEST_BYTES_MAX });
     }
-    let RequestHeader { request_api_version: version, correlation_id, .. } = header;
+    let RequestHeader { request_api_version: version, correlation_id, .. } = *header;
     let call = Call { shard: shard.clone(), listener, api, version, correlation_id };
     if !api.row().accepts(version) {
         if api == Api::ApiVersions {

@@ -22,6 +22,9 @@ const ACKS: [i16; 3] = [0, 1, -1];
 /// From this version on topics are named by id.
 const TOPIC_ID_FROM: i16 = 13;
 
+/// From this version on batches may be compressed by zstd.
+const ZSTD_FROM: i16 = 7;
+
 /// A topic of the request, and where the answers for its partitions will be.
 struct TopicPlaces {
     name: Text,
@@ -66,6 +69,9 @@ fn place_topic(
                 Place::Refused(ErrorCode::InvalidTopicException)
             }
             Some(Some(id)) => match records {
+                Records::Bytes(bytes) if call.version < ZSTD_FROM && is_zstd(&bytes) => {
+                    Place::Refused(ErrorCode::UnsupportedCompressionType)
+                }
                 Records::Bytes(bytes) => shares.add(&call.shard, id, (id, bytes)),
                 Records::Null | Records::Slices(_) => Place::Refused(ErrorCode::InvalidRecord),
             },
@@ -76,6 +82,14 @@ fn place_topic(
     // A slice of the request would keep its batches in memory until they are on the device.
     let name = found.map_or_else(|| topic.name.detached(), |found| found.name.clone());
     TopicPlaces { name, topic_id: topic.topic_id, partitions }
+}
+
+/// Whether a batch, as far as it is one, says that it is compressed by zstd.
+fn is_zstd(batch: &[u8]) -> bool {
+    const ATTRIBUTES_LOW_AT: usize = 22;
+    const CODEC_BITS: u8 = 7;
+    const ZSTD: u8 = 4;
+    batch.get(ATTRIBUTES_LOW_AT).is_some_and(|attributes| attributes & CODEC_BITS == ZSTD)
 }
 
 async fn answer(asked: Asked<AppendResult>, topics: Vec<TopicPlaces>, acks: i16, call: Call) -> Answer {
@@ -96,7 +110,7 @@ async fn answer(asked: Asked<AppendResult>, topics: Vec<TopicPlaces>, acks: i16,
     if partitions.all(|partition| partition.error_code == 0) {
         Answer::Silent
     } else {
-        Answer::Close(Ended::Unanswerable)
+        call.close(Ended::Unanswerable)
     }
 }
 

@@ -160,6 +160,14 @@ pub(super) static KEYS: &[Key] = &[
         AtLeast(1),
         Honoured("The most messages that wait from one shard to another."),
     ),
+    unset(
+        "logmill.metrics.listener",
+        String,
+        Any,
+        Honoured(
+            "`host:port` where metrics are served at /metrics, in the text format of Prometheus; nowhere when unset.",
+        ),
+    ),
     key(
         "num.partitions",
         Int,

@@ -191,7 +191,7 @@ fn parse_all(key: &'static str, texts: &[String], refused: &mut Vec<Refusal>) ->
 }
 
 /// `NAME://host:port`; an IPv6 address may stand in brackets.
-fn parse(text: &str) -> Result<Listener, String> {
+pub(super) fn parse(text: &str) -> Result<Listener, String> {
     let (name, address) = text.rsplit_once("://").ok_or("not of the form NAME://host:port")?;
     let (host, port) = address.rsplit_once(':').ok_or("no port")?;
     let host = host.strip_prefix('[').unwrap_or(host);

@@ -8,7 +8,7 @@ use logmill_engine::format::properties;
 
 use super::environment;
 use super::keys::{Effect, Key};
-use super::listener::{ListenerSettings, Listeners};
+use super::listener::{self, Listener, ListenerSettings, Listeners};
 use super::topic::{TopicEffect, TopicKey, TopicOverrides};
 use super::value::{Value, ValueType};
 use super::{Ack, Config, Io, Layers};
@@ -297,6 +297,7 @@ impl Loader {
             fetch_sessions_max: self.count("max.incremental.fetch.session.cache.slots"),
             fetch_max_bytes: self.count("fetch.max.bytes"),
             request_partitions_max: self.count("max.request.partition.size.limit"),
+            metrics_listener: self.metrics_listener(),
             ack: match self.text("logmill.ack").as_deref() {
                 Some("page-cache") => Ack::PageCache,
                 _ => Ack::Durable,
@@ -364,6 +365,13 @@ impl Loader {
             self.refuse("max.connections.per.ip", "0", &format!("nobody could connect; set {KEY}"));
         }
         overrides
+    }
+
+    fn metrics_listener(&mut self) -> Option<Listener> {
+        const KEY: &str = "logmill.metrics.listener";
+        let text = self.text(KEY)?;
+        let listener = listener::parse(&format!("METRICS://{text}"));
+        listener.map_err(|reason| self.refuse(KEY, &text, &format!("allowed: host:port; {reason}"))).ok()
     }
 
     fn log_dirs(&mut self) -> Vec<PathBuf> {

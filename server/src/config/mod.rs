@@ -80,6 +80,8 @@ pub struct Config {
     pub fetch_max_bytes: u32,
     /// `max.request.partition.size.limit`
     pub request_partitions_max: u32,
+    /// `logmill.metrics.listener`
+    pub metrics_listener: Option<Listener>,
     /// `logmill.ack`
     pub ack: Ack,
     /// `logmill.shards`, or the number of cores.

@@ -105,6 +105,7 @@ pub(crate) async fn serve(
     shard: Rc<LocalShard>,
 ) {
     let place = shard.connections().enroll();
+    shard.counters().count_connection();
     let conn = Conn { stream: &*stream, listener, shard: &shard, control: &place.control };
     let room = Semaphore::new(IN_FLIGHT_BYTES_MAX);
     let replies = Replies::new(IN_FLIGHT_MAX);
@@ -183,14 +184,15 @@ impl<'a> Conn<'a> {
                 false => std::future::pending().await,
             }
         };
-        let is_more = tokio::select! {
+        let received = tokio::select! {
             biased;
-            () = poll_fn(|cx| self.control.poll_drain(cx)) => false,
-            received = frames.fill(self.stream, self.in_flight()) => received? > 0,
+            () = poll_fn(|cx| self.control.poll_drain(cx)) => 0,
+            received = frames.fill(self.stream, self.in_flight()) => received?,
             () = stalled => return Err(Ended::Stalled),
         };
         self.control.note_activity();
-        Ok(is_more)
+        self.shard.counters().count_received(received);
+        Ok(received > 0)
     }
 
     async fn route(&self, frame: Frame<'a>, room: &'a Semaphore) -> Result<Queued<'a>, Ended> {
@@ -211,6 +213,13 @@ impl<'a> Conn<'a> {
         Ok(Queued { reply, room: of_conn, of_shard })
     }
 
+    async fn flush(&self, outbox: &mut Outbox) -> io::Result<()> {
+        let sent = outbox.len();
+        outbox.flush(self.stream, self.control).await?;
+        self.shard.counters().count_sent(sent);
+        Ok(())
+    }
+
     /// Sends answers in order, many at a time where many are there.
     async fn write_answers(&self, replies: &Replies<Queued<'a>>) -> Result<(), Ended> {
         let mut outbox = Outbox::default();
@@ -226,7 +235,7 @@ impl<'a> Conn<'a> {
                         Some(answer) => answer,
                         None => {
                             // Those in front of it do not wait for it.
-                            outbox.flush(self.stream, self.control).await?;
+                            self.flush(&mut outbox).await?;
                             taken.clear();
                             self.control.set_answering(true);
                             let answer = task.await;
@@ -249,13 +258,13 @@ impl<'a> Conn<'a> {
                     }
                     Answer::Silent => (),
                     Answer::Close(ended) => {
-                        outbox.flush(self.stream, self.control).await?;
+                        self.flush(&mut outbox).await?;
                         return Err(ended);
                     }
                 }
                 queued = replies.try_next();
             }
-            outbox.flush(self.stream, self.control).await?;
+            self.flush(&mut outbox).await?;
             taken.clear();
         }
         Ok(())
@@ -263,7 +272,7 @@ impl<'a> Conn<'a> {
 }
 
 /// What an answer holds until it is sent, but for what lies in files.
-fn bytes_in_memory(Encoded { head, rest }: &Encoded) -> usize {
+fn bytes_in_memory(Encoded { head, rest, .. }: &Encoded) -> usize {
     let of_chunk = |chunk: &Chunk| match chunk {
         Chunk::Bytes(bytes) => bytes.len(),
         Chunk::Slice(_) => 0,

@@ -130,6 +130,11 @@ impl Connections {
         Enrolled { connections: self, number, control }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.open.borrow().len()
+    }
+
     /// Between two looks at a connection that may be idle for so long; `None` when it may be for ever.
     pub(crate) fn look_every_ms(idle_ms_max: i64) -> Option<u64> {
         u64::try_from(idle_ms_max).ok().map(|ms| (ms / u64::from(QUIET_LOOKS_MAX)).max(1))

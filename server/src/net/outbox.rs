@@ -21,9 +21,14 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Adds an answer behind those that are there.
-    pub(crate) fn push(&mut self, Encoded { head, rest }: Encoded) {
+    pub(crate) fn push(&mut self, Encoded { head, rest, .. }: Encoded) {
         self.chunks.push_back(Chunk::Bytes(head));
         self.chunks.extend(rest);
+    }
+
+    /// Bytes that are to be sent.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(Chunk::len).sum()
     }
 
     /// Sends everything.

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::group::{Commit, FetchedTopic, Query};
 use crate::metadata::{Image, Order};
+use crate::metrics::Counts;
 use crate::wire::ErrorCode;
 
 /// A message to a shard. Applying one never waits; a reply never waits for room.
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Publish(Publish),
     /// Serve nothing from a log directory any more.
     FailDir(usize),
+    /// Say what was counted.
+    Measure(oneshot::Sender<Counts>),
     /// Change the topics. Only the controller's shard gets these.
     Order(Order),
 }

@@ -14,7 +14,7 @@ use logmill_engine::log::TimedOffset;
 use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::{OpenPartition, Shard};
 use logmill_engine::{Error, shard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::appends::Appends;
 use super::command::{
@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::topic_name::CONSUMER_OFFSETS;
 use crate::group::{Coordinators, Query};
 use crate::metadata::{Image, Order, OrderQueue};
+use crate::metrics::{self, Counters, Counts};
 use crate::net::connections::Connections;
 use crate::net::in_flight::{InFlight, PROCESS_BYTES_MAX};
 use crate::net::receive_pool::ReceivePool;
@@ -83,6 +84,7 @@ pub struct LocalShard {
     /// Topics that clients of this shard asked for and the controller is making.
     creating: RefCell<HashSet<Text>>,
     connections: Connections,
+    counters: Counters,
     fetch_sessions: RefCell<FetchSessions>,
     in_flight: InFlight,
     is_stopping: Cell<bool>,
@@ -131,6 +133,7 @@ impl LocalShard {
             orders: RefCell::new(None),
             creating: RefCell::new(HashSet::new()),
             connections: Connections::default(),
+            counters: Counters::new(),
             fetch_sessions: RefCell::new(sessions),
             in_flight: InFlight::new(in_flight_bytes_max),
             is_stopping: Cell::new(false),
@@ -190,6 +193,35 @@ impl LocalShard {
     /// What their readers have named before.
     pub(crate) fn fetch_sessions(&self) -> &RefCell<FetchSessions> {
         &self.fetch_sessions
+    }
+
+    /// What this shard counts.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What all shards have counted.
+    pub(crate) async fn counts_of_all(&self) -> Counts {
+        let mut counts = self.counts();
+        for shard in (0..self.broker.shards()).filter(|shard| *shard != self.index) {
+            let (reply, answer) = oneshot::channel();
+            self.send(shard, Command::Measure(reply)).await;
+            // A shard that is gone takes the process with it.
+            if let Ok(others) = answer.await {
+                counts.add(&others);
+            }
+        }
+        counts
+    }
+
+    fn counts(&self) -> Counts {
+        let engine = &self.state.borrow().engine;
+        self.counters.counts(metrics::State {
+            syncs: engine.syncs(),
+            partitions: engine.partitions(),
+            connections_open: self.connections.len(),
+            log_bytes: engine.log_bytes(),
+        })
     }
 
     /// The memory of their requests and answers.
@@ -256,6 +288,7 @@ impl LocalShard {
                 state.engine.fail_dir(dir);
                 self.progress(&mut state);
             }
+            Command::Measure(reply) => answer(reply, self.counts()),
             Command::Order(order) => self.order(order),
         }
     }
@@ -282,6 +315,7 @@ impl LocalShard {
     fn progress(&self, state: &mut State) {
         let progress = state.engine.take_progress();
         state.appends.progress(&progress);
+        self.counters.count_waves(progress.released.len());
         for id in progress.advanced {
             if let Ok(end) = state.engine.readable_end(id) {
                 state.watches.advance(id, end);

@@ -35,6 +35,22 @@ fn form_of(schema: &Schema, version: i16) -> Form {
     Form { version, flexible: schema.flexible.contains(version), nullable: false }
 }
 
+/// Whether a field of this name says what went wrong.
+pub(crate) const fn is_error_code(field: &str) -> bool {
+    let (field, name) = (field.as_bytes(), b"error_code");
+    if field.len() != name.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < name.len() {
+        if field[at] != name[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// Defines a message and the structs inside it.
 ///
 /// ```text
@@ -196,6 +212,9 @@ macro_rules! structure {
 
             fn write(&self, writer: &mut $crate::wire::Writer<'_>, form: $crate::wire::value::Form) {
                 $( if Self::$field.in_body(form.version) {
+                    if const { $crate::wire::message::is_error_code(stringify!($field)) } {
+                        writer.note_error(&self.$field);
+                    }
                     $crate::wire::value::Value::write(&self.$field, writer, Self::$field.form(form));
                 } )*
                 if form.flexible {

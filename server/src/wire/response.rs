@@ -20,6 +20,8 @@ pub struct Encoded {
     pub head: Bytes,
     /// What follows them, in order.
     pub rest: Vec<Chunk>,
+    /// Whether it says of anything that it went wrong.
+    pub is_error: bool,
 }
 
 /// A piece of a frame.
@@ -91,7 +93,7 @@ pub fn encode_response<M: Message>(
     writer.put(&[0; LENGTH_BYTES]);
     ResponseHeader { correlation_id }.write_message(&mut writer, row.response_header_version(version));
     body.write_message(&mut writer, version);
-    let is_cut = writer.is_cut();
+    let (is_cut, is_error) = (writer.is_cut(), writer.is_error());
     let slices = writer.finish();
 
     let in_files: usize = slices.iter().map(|(_, slice)| slice.len as usize).sum();
@@ -104,11 +106,12 @@ pub fn encode_response<M: Message>(
         }
     };
     buf[..LENGTH_BYTES].copy_from_slice(&frame_len.to_be_bytes());
-    Ok(split(buf, slices))
+    let (head, rest) = split(buf, slices);
+    Ok(Encoded { head, rest, is_error })
 }
 
 /// Cuts the buffer where slices go between its bytes.
-fn split(buf: &mut BytesMut, slices: Vec<(usize, FileSlice)>) -> Encoded {
+fn split(buf: &mut BytesMut, slices: Vec<(usize, FileSlice)>) -> (Bytes, Vec<Chunk>) {
     let mut rest = Vec::with_capacity(if slices.is_empty() { 0 } else { 2 * slices.len() + 1 });
     let head_len = slices.first().map_or(buf.len(), |(position, _)| *position);
     let head = buf.split_to(head_len).freeze();
@@ -123,7 +126,7 @@ fn split(buf: &mut BytesMut, slices: Vec<(usize, FileSlice)>) -> Encoded {
     if !buf.is_empty() {
         rest.push(Chunk::Bytes(buf.split().freeze()));
     }
-    Encoded { head, rest }
+    (head, rest)
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ pub trait Value: Sized {
     fn read(reader: &mut Reader<'_>, form: Form) -> Result<Self, Reason>;
     /// Appends the value.
     fn write(&self, writer: &mut Writer<'_>, form: Form);
+
+    /// Whether it says, as an error code, that something went wrong.
+    fn is_error(&self) -> bool {
+        false
+    }
 }
 
 /// A type of fields that can be null, then held as an `Option`.
@@ -69,6 +74,10 @@ macro_rules! number {
             #[inline]
             fn write(&self, writer: &mut Writer<'_>, _: Form) {
                 writer.put(&self.to_be_bytes());
+            }
+
+            fn is_error(&self) -> bool {
+                *self != Self::initial()
             }
         }
     )* };

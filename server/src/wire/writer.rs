@@ -3,6 +3,8 @@
 use bytes::{BufMut, BytesMut};
 use logmill_engine::disk::FileSlice;
 
+use super::value::Value;
+
 /// Most bytes in memory that one message may have. Few bytes of a request can ask for very many, by naming
 /// the same thing again and again.
 pub const MESSAGE_BYTES_MAX: usize = 256 << 20;
@@ -13,12 +15,13 @@ pub struct Writer<'a> {
     buf: &'a mut BytesMut,
     slices: Vec<(usize, FileSlice)>,
     is_cut: bool,
+    is_error: bool,
 }
 
 impl<'a> Writer<'a> {
     /// Writes to the end of `buf`.
     pub fn new(buf: &'a mut BytesMut) -> Writer<'a> {
-        Writer { buf, slices: Vec::new(), is_cut: false }
+        Writer { buf, slices: Vec::new(), is_cut: false, is_error: false }
     }
 
     /// Bytes as they are, or none of them when the message would get too long.
@@ -34,6 +37,17 @@ impl<'a> Writer<'a> {
     /// Whether the message is of no use, because bytes of it were left out.
     pub fn is_cut(&self) -> bool {
         self.is_cut
+    }
+
+    /// Takes note of a field that says what went wrong.
+    #[inline]
+    pub fn note_error(&mut self, code: &impl Value) {
+        self.is_error |= code.is_error();
+    }
+
+    /// Whether the message, or a part of it, says that something went wrong.
+    pub fn is_error(&self) -> bool {
+        self.is_error
     }
 
     /// A run of a file. It takes no room in the buffer.
