@@ -17,6 +17,9 @@ use crate::log::{FileKind, base_of, file_path};
 /// Bytes of a snapshot that knows nobody.
 const EMPTY_LEN: u64 = 10;
 
+/// Snapshots that a crash leaves without their batches.
+const HALVES_MAX: usize = 2;
+
 /// What a snapshot says.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -75,6 +78,23 @@ impl Snapshots {
         Ok(snapshots)
     }
 
+    /// Has the newest one at or in front of `offset_max` be what the device has, and the device have all of it:
+    /// the process that wrote it may have ended before its sync, or behind one that failed.
+    pub(super) fn settle(&self, disk: &dyn Disk, offset_max: i64) -> Result<(), Error> {
+        let Some(offset) = self.newest_at(offset_max) else { return Ok(()) };
+        for kind in [FileKind::Snapshot, FileKind::Batches] {
+            let path = self.path(offset, kind);
+            match disk.open(&path, OpenMode::Existing).and_then(|file| {
+                file.sync()?;
+                file.drop_cached()
+            }) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                settled => settled.map_err(Error::io(format_args!("syncing {}", path.display())))?,
+            }
+        }
+        Ok(())
+    }
+
     /// The newest one at or in front of `offset_max` that can be read. Damaged ones are removed: an older one
     /// and the log itself say the same.
     pub(super) fn load(&mut self, disk: &dyn Disk, offset_max: i64) -> Result<Option<Loaded>, Error> {
@@ -93,6 +113,25 @@ impl Snapshots {
             }
         }
         Ok(None)
+    }
+
+    /// The newest one that has its batches beside it, among the last few; the newest one where none has.
+    ///
+    /// A crash may take one of the two files and leave the other: where a segment was begun at the recovery
+    /// point after that came there, and where one that belongs to no segment was being removed.
+    pub(super) fn load_whole(&mut self, disk: &dyn Disk, offset_max: i64) -> Result<Option<Loaded>, Error> {
+        let Some(newest) = self.load(disk, offset_max)? else { return Ok(None) };
+        let mut before = newest.offset;
+        if newest.lacks_batches() {
+            for _ in 0..HALVES_MAX {
+                match self.load(disk, before - 1)? {
+                    Some(older) if older.lacks_batches() => before = older.offset,
+                    Some(older) => return Ok(Some(older)),
+                    None => break,
+                }
+            }
+        }
+        Ok(Some(newest))
     }
 
     fn load_batches(&mut self, disk: &dyn Disk, offset: i64) -> Result<Vec<ProducerBatches>, Error> {

@@ -1,18 +1,19 @@
 //! `State`: what a partition knows beside its batches, and the files that say it again after a start.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::aborted::AbortedTransactions;
 use super::epochs::LeaderEpochs;
 use super::producer::Marker;
 use super::producers::Producers;
 use super::snapshots::{Loaded, Snapshots};
-use crate::disk::{Disk, OpenFile, OpenMode};
+use crate::disk::{Disk, OpenFile, OpenMode, SyncKind};
 use crate::error::Error;
 use crate::format::control::ControlRecord;
 use crate::format::record::Records;
 use crate::format::{AbortedEntry, BatchHeader};
-use crate::log::{Cache, FileKind, Log, LogEnd, LogLimits, Opening, Visit, base_of};
+use crate::log::{Cache, FileKind, Log, LogLimits, Opening, Visit, base_of};
 
 /// How far in front of a snapshot of Apache Kafka's the other batches of its producers are looked for: it has
 /// the last one of each only.
@@ -61,23 +62,19 @@ impl State {
         let disk = cache.shared_disk();
         let entries = disk.list(dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
         let mut snapshots = Snapshots::find(&*disk, dir, &entries)?;
-        let point = known.recovery_point.max(known.start_offset);
         let believed_to = if known.was_clean {
             i64::MAX
         } else {
+            let point = known.recovery_point.max(known.start_offset);
             let bases = entries.iter().filter_map(|entry| base_of(&entry.name, FileKind::Log));
             bases.filter(|base| *base <= point).max().unwrap_or(0)
         };
-        let mut loaded = snapshots.load(&*disk, believed_to)?;
-        // A segment that begins at the point may have been begun after the point came there, and of its two
-        // files only the snapshot have come to the device.
-        if let Some(newest) = &loaded
-            && newest.offset == point
-            && newest.lacks_batches()
-            && let Some(older) = snapshots.load(&*disk, point - 1)?
-        {
-            loaded = Some(older);
-        }
+        let loaded = if known.was_clean {
+            snapshots.load(&*disk, believed_to)?
+        } else {
+            snapshots.settle(&*disk, believed_to)?;
+            snapshots.load_whole(&*disk, believed_to)?
+        };
         // Where another broker wrote last, older snapshots have ids that this one never gave out.
         let is_ours = loaded.as_ref().is_some_and(|loaded| !loaded.batches.is_empty());
         let id_max = if is_ours { None } else { snapshots.producer_id_max(&*disk)? };
@@ -104,30 +101,35 @@ impl State {
             visit_from,
             has_gaps: known.has_gaps,
         };
-        let mut written = Vec::new();
-        let mut segment = from;
+        // What a snapshot lacks is in front of it, and has to be known before what is behind.
+        let lacks = loaded.as_ref().is_some_and(Loaded::lacks_batches);
+        let mut replay =
+            Replay { disk: disk.clone(), believed_to, segment: from, written: Vec::new(), now_ms };
         let (mut log, _) = Log::open(cache, dir, limits, &opening, &mut |visit| {
             state.epochs.note_replayed(visit.header.leader_epoch(), visit.header.base_offset());
-            if visit.header.last_offset() < from {
+            if lacks || visit.header.last_offset() < from {
                 return Ok(());
             }
-            if visit.segment > segment {
-                segment = visit.segment;
-                written.extend(state.snapshots.write(&*disk, segment, &state.producers)?);
-            }
-            if let Some(entry) = state.replay(&visit, now_ms)?
-                && visit.segment >= believed_to
-            {
-                state.aborted.append(&*disk, visit.segment, &entry)?;
-            }
-            Ok(())
+            replay.take_up(&mut state, &visit)
         })?;
-        state.settle(cache, &mut log, loaded.as_ref(), now_ms)?;
-        // Of an empty segment no batch tells.
-        let LogEnd { offset: end, segment: last, .. } = log.end();
-        if last == end && last > segment {
-            written.extend(state.snapshots.write(&*disk, last, &state.producers)?);
+        state.settle(&*disk, &log)?;
+        let end = log.end();
+        if from > end.offset {
+            tracing::warn!(
+                "{}: a snapshot at offset {from} of a log that ends at {}: read anew from the log",
+                dir.display(),
+                end.offset
+            );
+            replay.written.extend(state.rebuild(cache, &mut log, now_ms)?);
+        } else if lacks {
+            replay.written.extend(state.look_back(cache, &mut log, from)?);
+            log.walk(cache, from, end.offset, &mut |visit| replay.take_up(&mut state, &visit))?;
         }
+        // Of an empty segment no batch tells.
+        if end.segment == end.offset {
+            replay.begin_segment(&mut state, end.segment)?;
+        }
+        let mut written = replay.written;
         if !known.was_clean || !written.is_empty() {
             state.aborted.take_unsynced(|file| written.push(file));
             let syncing = || Error::io(format!("syncing {}", dir.display()));
@@ -138,34 +140,15 @@ impl State {
         Ok((log, state))
     }
 
-    /// Drops what says more than the log holds, and looks for what the snapshot lacks.
-    fn settle(
-        &mut self,
-        cache: &mut Cache,
-        log: &mut Log,
-        loaded: Option<&Loaded>,
-        now_ms: i64,
-    ) -> Result<(), Error> {
-        let disk = cache.shared_disk();
-        let end = log.end().offset;
+    /// Drops what says more than the log holds.
+    fn settle(&mut self, disk: &dyn Disk, log: &Log) -> Result<(), Error> {
         let bases: Vec<i64> = log.segment_bases().collect();
-        self.snapshots.remove_behind(&*disk, end)?;
-        self.snapshots.remove_strays(&*disk, &bases)?;
-        self.aborted.remove_strays(&*disk, &bases)?;
-        self.epochs.truncate_from_end(end);
+        self.snapshots.remove_behind(disk, log.end().offset)?;
+        self.snapshots.remove_strays(disk, &bases)?;
+        self.aborted.remove_strays(disk, &bases)?;
+        self.epochs.truncate_from_end(log.end().offset);
         self.epochs.truncate_from_start(log.start_offset());
-        match loaded {
-            Some(loaded) if loaded.offset > end => {
-                tracing::warn!(
-                    "{}: a snapshot at offset {} of a log that ends at {end}: read anew from the log",
-                    self.dir.display(),
-                    loaded.offset
-                );
-                self.rebuild(cache, log, now_ms)
-            }
-            Some(loaded) if loaded.batches.is_empty() => self.look_back(cache, log, loaded.offset),
-            Some(_) | None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Takes up a batch that is in the log. `Some`: the aborted transaction that it ends.
@@ -195,8 +178,9 @@ impl State {
         self.producers.note_marker(marker, header.base_offset(), header.max_timestamp(), now_ms)
     }
 
-    /// Looks in front of a snapshot for the batches that it lacks, in larger and larger pieces of the log.
-    fn look_back(&mut self, cache: &mut Cache, log: &mut Log, snapshot: i64) -> Result<(), Error> {
+    /// Looks in front of a snapshot for the batches that it lacks, in larger and larger pieces of the log, and
+    /// puts them beside it: the segments that they were found in may go. Returns files that have to be synced.
+    fn look_back(&mut self, cache: &mut Cache, log: &mut Log, snapshot: i64) -> Result<Vec<OpenFile>, Error> {
         let begin = log.segment_bases().next().expect("a log has a segment");
         let first = begin.max(snapshot - LOOK_BACK_OFFSETS_MAX);
         let (mut until, mut piece) = (snapshot, LOOK_BACK_OFFSETS_FIRST);
@@ -212,24 +196,27 @@ impl State {
             headers.iter().rev().for_each(|header| self.producers.note_earlier(header));
             (until, piece) = (from, piece * 2);
         }
-        Ok(())
+        self.snapshots.write(cache.disk(), snapshot, &self.producers)
     }
 
     /// Finds out anew what is known of producers, up to the log's end. Indexes of aborted transactions are
-    /// right already.
-    fn rebuild(&mut self, cache: &mut Cache, log: &mut Log, now_ms: i64) -> Result<(), Error> {
-        let disk = cache.shared_disk();
+    /// right already. Returns files that have to be synced.
+    fn rebuild(&mut self, cache: &mut Cache, log: &mut Log, now_ms: i64) -> Result<Vec<OpenFile>, Error> {
         let end = log.end().offset;
-        let loaded = self.snapshots.load(&*disk, end)?;
+        let loaded = self.snapshots.load(cache.disk(), end)?;
         let id_max = self.producers.id_max();
         self.producers = producers_of(loaded.as_ref(), self.expiration_ms, now_ms);
         id_max.into_iter().for_each(|id| self.producers.see_id(id));
-        let from = loaded.as_ref().map_or(0, |loaded| loaded.offset).max(log.start_offset());
-        log.walk(cache, from, end, &mut |visit| self.replay(&visit, now_ms).map(drop))?;
-        match loaded {
-            Some(loaded) if loaded.batches.is_empty() => self.look_back(cache, log, loaded.offset),
-            Some(_) | None => Ok(()),
+        let mut written = Vec::new();
+        let mut from = log.start_offset();
+        if let Some(loaded) = &loaded {
+            from = loaded.offset;
+            if loaded.lacks_batches() {
+                written = self.look_back(cache, log, from)?;
+            }
         }
+        log.walk(cache, from, end, &mut |visit| self.replay(&visit, now_ms).map(drop))?;
+        Ok(written)
     }
 
     /// The log was cut: what is known is as if nothing behind its end had ever been there.
@@ -240,7 +227,10 @@ impl State {
         self.forget_segments(cache, log)?;
         self.aborted.truncate(&*disk, end)?;
         self.epochs.truncate_from_end(end);
-        self.rebuild(cache, log, now_ms)
+        for file in self.rebuild(cache, log, now_ms)? {
+            log.sync_with_wave(file, SyncKind::Data);
+        }
+        Ok(())
     }
 
     /// The log begins later.
@@ -273,6 +263,38 @@ impl State {
         let mut files = self.snapshots.write(disk, offset, &self.producers)?;
         files.extend(self.epochs.write(disk, &self.dir)?);
         Ok(files)
+    }
+}
+
+/// Taking up what lies behind a snapshot, and writing down what is known where segments begin.
+struct Replay {
+    disk: Arc<dyn Disk>,
+    /// Indexes of aborted transactions of segments in front of it are right already.
+    believed_to: i64,
+    /// The last offset at which all that is known was written down.
+    segment: i64,
+    /// Files that have to be synced.
+    written: Vec<OpenFile>,
+    now_ms: i64,
+}
+
+impl Replay {
+    fn take_up(&mut self, state: &mut State, visit: &Visit<'_>) -> Result<(), Error> {
+        self.begin_segment(state, visit.segment)?;
+        if let Some(entry) = state.replay(visit, self.now_ms)?
+            && visit.segment >= self.believed_to
+        {
+            state.aborted.append(&*self.disk, visit.segment, &entry)?;
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, state: &mut State, base: i64) -> Result<(), Error> {
+        if base > self.segment {
+            self.segment = base;
+            self.written.extend(state.snapshots.write(&*self.disk, base, &state.producers)?);
+        }
+        Ok(())
     }
 }
 

@@ -218,7 +218,7 @@ fn run(seed: u64, actions: u64) {
 
 #[test]
 fn a_random_workload_keeps_its_producers_whatever_ends_the_process() {
-    for seed in 0..200 {
+    for seed in 0..300 {
         let result = std::panic::catch_unwind(|| run(seed, 300));
         assert!(result.is_ok(), "seed {seed}");
     }
