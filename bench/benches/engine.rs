@@ -52,7 +52,7 @@ fn shard(partitions: i32, ack: Ack) -> (Shard, tempfile::TempDir) {
     } else {
         OsDisk::with_helper(|work| std::thread::Builder::new().spawn(work).map(drop))
     });
-    let config = ShardConfig { log_dirs: vec![dir.path().to_owned()] };
+    let config = ShardConfig { log_dirs: vec![dir.path().to_owned()], journals: Vec::new() };
     let mut shard = Shard::new(disk.clone(), config).expect("a shard starts");
     for index in 0..partitions {
         open(&mut shard, &*disk, dir.path(), index, ack);
@@ -85,6 +85,7 @@ fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
         dir: 0,
         config,
         known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
+        replay: Default::default(),
     };
     shard.open(&partition, NOW_MS).expect("a partition opens");
 }

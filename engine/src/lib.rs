@@ -6,6 +6,7 @@
 pub mod disk;
 mod error;
 pub mod format;
+pub mod journal;
 pub mod log;
 pub mod partition;
 pub mod shard;

@@ -16,6 +16,7 @@ use logmill_engine::shard::OpenPartition;
 use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{Config, Io, Listener};
+use crate::journals::{self, Journals};
 use crate::metadata::{Image, LogDirs, TopicStore, prepare_log_dirs, run_controller};
 use crate::metrics;
 use crate::net::admission::Admission;
@@ -127,7 +128,8 @@ pub(crate) fn prepare(
     let was_clean: Vec<bool> =
         config.log_dirs.iter().map(|dir| clean_stop::take(&**disk, dir)).collect::<Result<_, _>>()?;
     let image = Arc::new(store.load()?);
-    let shards = deal(&config, &image, &was_clean);
+    let journals = Journals::find(&**disk, &config, &was_clean)?;
+    let shards = deal(&config, &image, &was_clean, journals, random);
     let stop = StopSignal::default();
     let admission = Arc::new(admission);
     let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop, admission };
@@ -143,11 +145,18 @@ fn settle_cluster_defaults(config: &mut Config) {
     }
 }
 
-fn deal(config: &Config, image: &Arc<Image>, was_clean: &[bool]) -> Vec<ShardParts> {
+fn deal(
+    config: &Config,
+    image: &Arc<Image>,
+    was_clean: &[bool],
+    mut journals: Journals,
+    random: &SeededRandom,
+) -> Vec<ShardParts> {
     let shards = config.shards as usize;
     let mut partitions: Vec<Vec<OpenPartition>> = vec![Vec::new(); shards];
     for mut partition in image.topics().flat_map(|topic| topic.to_open(config)) {
         partition.known.was_clean = was_clean[partition.dir];
+        partition.replay = journals.take(partition.dir, partition.id);
         partitions[owner_of(partition.id, shards)].push(partition);
     }
     connect(shards, config.mailbox_messages_max as usize)
@@ -159,6 +168,7 @@ fn deal(config: &Config, image: &Arc<Image>, was_clean: &[bool]) -> Vec<ShardPar
             lanes,
             mailbox,
             partitions,
+            journals: journals.of_shard(index, config, random),
             image: image.clone(),
         })
         .collect()
@@ -226,6 +236,7 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
         broker.stop.fail("a shard did not start");
         return Err(running.join().err().unwrap_or(BrokerError::Failed("a shard did not start".to_owned())));
     }
+    journals::remove_others(&*disk, &broker.config)?;
     for (listener, advertised) in broker.config.listeners.iter().zip(&broker.advertised) {
         tracing::info!("listening on {listener}, advertised as {advertised}");
     }

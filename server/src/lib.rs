@@ -6,6 +6,7 @@ mod clean_stop;
 pub mod clock;
 pub mod config;
 pub mod group;
+mod journals;
 pub mod metadata;
 mod metrics;
 pub mod net;

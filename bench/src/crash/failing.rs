@@ -99,6 +99,8 @@ impl FailingArgs {
 fn serves_on(subject: &mut Subject, on_failing: &[i32]) -> Result<String, Error> {
     // The first sync fails, and no producer of that directory gets an answer any more.
     subject.load(RECORDS)?;
+    // What is acknowledged while it is read would be missed.
+    subject.clients.hold();
     subject.check_without(on_failing)?;
     for &partition in on_failing {
         let code = fetch_code(subject.broker.address(), TOPIC, partition).map_err(Error::io("fetching"))?;

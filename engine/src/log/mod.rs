@@ -3,6 +3,7 @@
 mod cache;
 mod clock;
 mod deletion;
+mod device;
 mod entry_file;
 mod file_name;
 mod leftovers;
@@ -28,5 +29,5 @@ pub use file_name::{FileKind, base_of, file_name};
 pub use log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};
 pub use opening::{Opened, Opening, Visit, Visitor};
 pub use recovery::Cut;
-pub use replay::{Replayed, SegmentRange};
+pub use replay::LogPiece;
 pub use retention::Retention;

@@ -1,8 +1,9 @@
-//! What a journal needs of a segment: which bytes it alone may have, and how they come back.
+//! How bytes that only a journal has come back into the segments.
 
-use std::ops::Range;
+use std::path::Path;
 
 use super::cache::{Cache, Place};
+use super::device::DeviceReader;
 use super::file_name::FileKind;
 use super::log::Log;
 use super::scan::{Found, RECORDS_WINDOW, Walk};
@@ -10,74 +11,64 @@ use super::segment::{corrupt, reading};
 use crate::disk::{OpenFile, OpenMode};
 use crate::error::Error;
 
-/// Bytes of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentRange {
+/// Whole batches, and where they belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPiece<'a> {
     /// Base offset of the segment.
     pub segment: i64,
-    /// Which of its bytes.
-    pub bytes: Range<u64>,
-}
-
-/// What became of bytes that were replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replayed {
-    /// The segment had them.
-    WasThere,
-    /// The segment lacked some, and has them now. They are not durable yet.
-    Written,
+    /// Position in its file.
+    pub position: u64,
+    /// The batches.
+    pub bytes: &'a [u8],
 }
 
 impl Log {
-    /// The bytes behind the recovery point, segment by segment.
-    pub fn unsynced_ranges(&self) -> impl Iterator<Item = SegmentRange> {
-        let point = self.recovery_point;
-        let from = self.segment_of(point.segment);
-        self.segments[from..].iter().filter_map(move |segment| {
-            let from = if segment.base_offset == point.segment { point.position } else { 0 };
-            (from < segment.size)
-                .then_some(SegmentRange { segment: segment.base_offset, bytes: from..segment.size })
-        })
-    }
-
-    /// The file of a segment's batches, to be synced behind the appends.
-    pub fn segment_file(&mut self, cache: &mut Cache, base_offset: i64) -> Result<OpenFile, Error> {
-        let index = self.segment_of(base_offset);
-        let (segment, place) = self.segment(index);
-        assert_eq!(segment.base_offset, base_offset, "the caller names a segment that is there");
-        segment.file(cache, &place)
-    }
-
-    /// Before a log is opened: `bytes`, whole batches, belong at `position` of a segment. What the segment
-    /// lacks of them is written; other batches that are whole in their place are a contradiction, and
-    /// refused.
-    pub fn replay(
+    /// Before a log is opened: writes what its segments lack of the pieces, which come in the order in which
+    /// they were appended, and says how many bytes that was. They are durable when the log has been opened.
+    /// Other batches that are whole in the place of a piece are a contradiction, and refused.
+    pub fn replay<'p>(
         cache: &mut Cache,
-        dir: &std::path::Path,
-        base_offset: i64,
-        position: u64,
-        bytes: &[u8],
-    ) -> Result<Replayed, Error> {
-        let place = Place { log: cache.new_log(), dir, base_offset };
-        let path = place.path(FileKind::Log);
-        let file = match cache.disk().open(&path, OpenMode::Existing) {
-            // Its name was not durable yet.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                cache.disk().open(&path, OpenMode::CreateNew)
+        dir: &Path,
+        pieces: impl Iterator<Item = LogPiece<'p>>,
+    ) -> Result<u64, Error> {
+        let key = cache.new_log();
+        let mut written = 0;
+        let mut current: Option<(i64, OpenFile, DeviceReader)> = None;
+        for LogPiece { segment, position, bytes } in pieces {
+            let place = Place { log: key, dir, base_offset: segment };
+            if current.as_ref().is_none_or(|(base_offset, ..)| *base_offset != segment) {
+                let (file, device) = open_to_replay(cache, &place)?;
+                current = Some((segment, file, device));
             }
-            opened => opened,
+            let (_, file, device) = current.as_mut().expect("it was just opened");
+            if device.has(position, bytes).map_err(reading(&place))? {
+                continue;
+            }
+            refuse_other_batches(file, &place, position, bytes)?;
+            file.write_all_at([bytes, &[]], position)
+                .map_err(|source| Error::io(format_args!("replaying into segment {place}"))(source))?;
+            written += bytes.len() as u64;
         }
-        .map_err(reading(&place))?;
-        let mut there = vec![0; bytes.len()];
-        let read = file.read_at(&mut there, position).map_err(reading(&place))?;
-        if there[..read] == *bytes {
-            return Ok(Replayed::WasThere);
-        }
-        refuse_other_batches(&file, &place, position, bytes)?;
-        file.write_all_at([bytes, &[]], position)
-            .map_err(|source| Error::io(format_args!("replaying into segment {place}"))(source))?;
-        Ok(Replayed::Written)
+        Ok(written)
     }
+}
+
+/// The segment, to be written to and to be read as the device has it: after a failed sync the page cache may
+/// say something else.
+fn open_to_replay(cache: &Cache, place: &Place<'_>) -> Result<(OpenFile, DeviceReader), Error> {
+    let path = place.path(FileKind::Log);
+    let file = match cache.disk().open(&path, OpenMode::Existing) {
+        Ok(file) => {
+            file.sync().and_then(|()| file.drop_cached()).map_err(reading(place))?;
+            file
+        }
+        // Its name was not durable yet.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            cache.disk().open(&path, OpenMode::CreateNew).map_err(reading(place))?
+        }
+        Err(error) => return Err(reading(place)(error)),
+    };
+    Ok((file, DeviceReader::open(cache.disk(), &path).map_err(reading(place))?))
 }
 
 /// Compares batch by batch what is whole in the file with what should be there.

@@ -14,8 +14,9 @@ mod state;
 mod tests;
 mod transactions;
 
+pub use crate::format::PartitionId;
 pub use bounds::{Bounds, Isolation};
 pub use epochs::EpochEnd;
-pub use partition::{Ack, Appended, Fetched, Partition, PartitionConfig, PartitionId, TimeQuery};
+pub use partition::{Ack, Appended, Fetched, Partition, PartitionConfig, TimeQuery};
 pub use producer::Marker;
 pub use state::Known;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use zerocopy::IntoBytes;
 
 use super::bounds::{Bounds, Isolation};
 use super::epochs::EpochEnd;
@@ -10,17 +11,8 @@ use super::producer::Marker;
 use super::state::{Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
-use crate::format::{AbortedEntry, Batch, BatchRules, TimestampRule, Uuid};
+use crate::format::{AbortedEntry, Batch, BatchRules, TimestampRule};
 use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Retention, TimedOffset};
-
-/// Which partition of which topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PartitionId {
-    /// The topic's id. A topic that is made again with an old name has another one.
-    pub topic: Uuid,
-    /// The partition's number, from 0.
-    pub index: i32,
-}
 
 /// What an acknowledgement means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +98,15 @@ impl Partition {
         Ok(Partition { log, state, config, readable })
     }
 
-    /// Checks a producer's bytes and appends them. Readers see them after [`Partition::publish`].
-    pub fn append(&mut self, cache: &mut Cache, bytes: Bytes, now_ms: i64) -> Result<Appended, Error> {
+    /// Checks a producer's bytes and appends them, and tells `written` what went in front of which end of the
+    /// log. Readers see them after [`Partition::publish`].
+    pub fn append(
+        &mut self,
+        cache: &mut Cache,
+        bytes: Bytes,
+        now_ms: i64,
+        written: impl FnOnce(LogEnd, [&[u8]; 2]),
+    ) -> Result<Appended, Error> {
         let rules = &self.config.batch;
         let batch = Batch::from_producer(bytes, rules, now_ms)?;
         let append_time_ms = (rules.timestamps == TimestampRule::Append).then_some(now_ms);
@@ -121,7 +120,7 @@ impl Partition {
                 end_offset: stored.last_offset + 1,
             });
         }
-        let base_offset = self.write(cache, &batch, None, now_ms)?;
+        let base_offset = self.write(cache, &batch, None, now_ms, written)?;
         Ok(self.appended(base_offset, append_time_ms))
     }
 
@@ -133,6 +132,7 @@ impl Partition {
         cache: &mut Cache,
         bytes: Bytes,
         now_ms: i64,
+        written: impl FnOnce(LogEnd, [&[u8]; 2]),
     ) -> Result<Appended, Error> {
         let batch = Batch::from_coordinator(bytes, self.config.batch.size_max)?;
         let header = batch.header();
@@ -146,7 +146,7 @@ impl Partition {
             (None, Some(sequence)) => self.state.producers.check_epoch(sequence.id, sequence.epoch)?,
             (None, None) => (),
         }
-        let base_offset = self.write(cache, &batch, marker, now_ms)?;
+        let base_offset = self.write(cache, &batch, marker, now_ms, written)?;
         Ok(self.appended(base_offset, None))
     }
 
@@ -156,6 +156,7 @@ impl Partition {
         batch: &Batch,
         marker: Option<Marker>,
         now_ms: i64,
+        written: impl FnOnce(LogEnd, [&[u8]; 2]),
     ) -> Result<i64, Error> {
         let leader_epoch = self.config.leader_epoch;
         let base_offset = self.log.append(cache, batch, leader_epoch, now_ms)?;
@@ -163,7 +164,8 @@ impl Partition {
             self.write_state(cache, rolled);
         }
         self.state.epochs.assign(leader_epoch, base_offset);
-        let (header, _) = batch.stamped(base_offset, leader_epoch);
+        let (header, records) = batch.stamped(base_offset, leader_epoch);
+        written(self.log.end(), [header.as_bytes(), records]);
         let Some(marker) = marker else {
             self.state.producers.note(&header, now_ms);
             return Ok(base_offset);
@@ -232,6 +234,11 @@ impl Partition {
     /// device.
     pub fn durable_to(&mut self, end: LogEnd) {
         self.log.durable_to(end);
+    }
+
+    /// What a start needs to know besides the log, were everything up to its end durable.
+    pub fn record(&self) -> Vec<u8> {
+        Vec::new()
     }
 
     /// Hands out what has to be synced for [`Partition::end`] to be durable.

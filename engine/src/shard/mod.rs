@@ -1,5 +1,9 @@
 //! Everything that one thread owns: its partitions, and the commit waves that make them durable.
 
+mod behind;
+mod commit;
+mod log_dir;
+mod op;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
 mod shard;
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! `Shard`: appends, commits and reads for the partitions of one thread.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::wave::{Ticket, Waves};
+use super::commit::{Mark, Share};
+use super::log_dir::LogDir;
+use super::wave::Ticket;
 use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
-use crate::log::{Cache, CacheLimits, LogEnd, TimedOffset};
+use crate::journal::{Journal, JournalConfig, PartitionReplay, Piece, StateRecord};
+use crate::log::{Cache, CacheLimits, Log, LogEnd, LogPiece, TimedOffset};
 use crate::partition::{
-    Ack, Appended, Bounds, Fetched, Isolation, Known, Partition, PartitionConfig, PartitionId, TimeQuery,
-    directory,
+    Bounds, Fetched, Isolation, Known, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
 };
 
 /// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
@@ -25,6 +24,8 @@ const CACHE_LIMITS: CacheLimits = CacheLimits { files: 1_024, pages: 2_048 };
 pub struct ShardConfig {
     /// Log directories; a [`Ticket`] names one by its index.
     pub log_dirs: Vec<PathBuf>,
+    /// The journal of each directory; none where everything becomes durable where it lies.
+    pub journals: Vec<JournalConfig>,
 }
 
 /// A partition to be opened on this shard.
@@ -40,6 +41,8 @@ pub struct OpenPartition {
     pub config: PartitionConfig,
     /// What is known of it.
     pub known: Known,
+    /// What journals hold of it, after a stop that was no clean one.
+    pub replay: PartitionReplay,
 }
 
 /// What happened to waves and readers since the last time it was taken.
@@ -56,35 +59,40 @@ pub struct Progress {
 
 /// The partitions of one thread. Nothing here waits.
 pub struct Shard {
-    cache: Cache,
-    queue: Box<dyn IoQueue>,
-    dirs: Vec<LogDir>,
-    partitions: HashMap<PartitionId, Slot>,
-    progress: Progress,
+    pub(super) cache: Cache,
+    pub(super) queue: Box<dyn IoQueue>,
+    pub(super) dirs: Vec<LogDir>,
+    pub(super) partitions: HashMap<PartitionId, Slot>,
+    pub(super) progress: Progress,
     /// Asked for since the start.
-    syncs: u64,
-    reaped: Vec<IoDone>,
+    pub(super) syncs: u64,
+    pub(super) reaped: Vec<IoDone>,
 }
 
-struct LogDir {
-    path: PathBuf,
-    waves: Waves,
-    is_offline: bool,
-}
-
-struct Slot {
-    partition: Partition,
-    dir: usize,
+pub(super) struct Slot {
+    pub(super) partition: Partition,
+    pub(super) dir: usize,
+    /// How its appends of the open wave become durable.
+    pub(super) share: Share,
+    /// What will be true of it when the syncs of the wave in flight have returned.
+    pub(super) direct: Option<Mark>,
+    /// Whether syncs of it are on their way behind the journal.
+    pub(super) is_behind: bool,
 }
 
 impl Shard {
     /// A shard without partitions.
-    pub fn new(disk: Arc<dyn Disk>, config: ShardConfig) -> io::Result<Shard> {
-        let dirs = config.log_dirs.into_iter();
+    pub fn new(disk: Arc<dyn Disk>, config: ShardConfig) -> Result<Shard, Error> {
+        let mut dirs = Vec::with_capacity(config.log_dirs.len());
+        for path in config.log_dirs {
+            let journal = config.journals.iter().find(|journal| journal.log_dir == path);
+            let journal = journal.map(|journal| Journal::open(&*disk, journal)).transpose()?;
+            dirs.push(LogDir::new(path, journal));
+        }
         Ok(Shard {
-            queue: disk.io_queue()?,
+            queue: disk.io_queue().map_err(Error::io("making a queue of syncs"))?,
             cache: Cache::new(disk, CACHE_LIMITS),
-            dirs: dirs.map(|path| LogDir { path, waves: Waves::new(), is_offline: false }).collect(),
+            dirs,
             partitions: HashMap::new(),
             progress: Progress::default(),
             syncs: 0,
@@ -99,8 +107,45 @@ impl Shard {
             return Err(Error::Offline(dir.path.clone()));
         }
         let path = dir.path.join(directory::name(&opened.topic, opened.id.index));
-        let partition = Partition::open(&mut self.cache, &path, opened.config, &opened.known, now_ms)?;
-        self.partitions.insert(opened.id, Slot { partition, dir: opened.dir });
+        let known = self.replay(&path, opened)?;
+        let partition = Partition::open(&mut self.cache, &path, opened.config, &known, now_ms)?;
+        let (dir, share) = (opened.dir, Share::default());
+        let slot = Slot { partition, dir, share, direct: None, is_behind: false };
+        if let Some(journal) = &mut self.dirs[dir].journal {
+            // What was found is on the device, and verified where it had to be.
+            journal.set_state(slot.mark(opened.id).record);
+        }
+        self.partitions.insert(opened.id, slot);
+        Ok(())
+    }
+
+    /// Gives a partition's files what only a journal has of it. What is known of the partition then.
+    fn replay(&mut self, path: &Path, opened: &OpenPartition) -> Result<Known, Error> {
+        let PartitionReplay { state, pieces } = &opened.replay;
+        let mut known = opened.known;
+        if let Some(StateRecord { place, .. }) = state {
+            known.recovery_point = known.recovery_point.max(place.offset);
+        }
+        let point = known.recovery_point.max(known.start_offset);
+        let pieces = pieces.iter().filter(|piece| piece.place.offset > point);
+        let written = Log::replay(&mut self.cache, path, pieces.map(log_piece))?;
+        if written > 0 {
+            tracing::info!("{}: {written} bytes came back from the journal", path.display());
+        }
+        Ok(known)
+    }
+
+    /// Begins the journals anew, durably; waits. Comes behind the last [`Shard::open`] of a start and in front
+    /// of the first append: from here on nothing that an earlier process left in a journal counts.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        for dir in &mut self.dirs {
+            if let Some(journal) = &mut dir.journal {
+                let path = &dir.path;
+                journal
+                    .begin()
+                    .map_err(Error::io(format_args!("beginning the journal of {}", path.display())))?;
+            }
+        }
         Ok(())
     }
 
@@ -109,107 +154,10 @@ impl Shard {
     pub fn close(&mut self, id: PartitionId) {
         if let Some(slot) = self.partitions.remove(&id) {
             slot.partition.close(&mut self.cache);
-        }
-    }
-
-    /// Appends what a producer sent for one partition. The answer may be acknowledged once the ticket's
-    /// wave is released; without a ticket, at once.
-    pub fn append(
-        &mut self,
-        id: PartitionId,
-        bytes: Bytes,
-        now_ms: i64,
-    ) -> Result<(Appended, Option<Ticket>), Error> {
-        let slot = self.partitions.get_mut(&id).ok_or(Error::UnknownPartition)?;
-        let dir = &mut self.dirs[slot.dir];
-        if dir.is_offline {
-            return Err(Error::Offline(dir.path.clone()));
-        }
-        let end_before = slot.partition.end();
-        let appended = slot.partition.append(&mut self.cache, bytes, now_ms)?;
-        let end = slot.partition.end();
-        let is_new = end != end_before;
-        let wave = match slot.partition.ack() {
-            Ack::Durable if is_new => Some(dir.waves.enroll(id)),
-            // A repeated batch waits for the wave of the first one.
-            Ack::Durable if appended.end_offset > slot.partition.bounds().readable => dir.waves.covering(id),
-            Ack::Durable => None,
-            Ack::PageCache => {
-                if slot.partition.publish(end) {
-                    self.progress.advanced.push(id);
-                }
-                // Nobody waits for it, but the recovery point does.
-                if end.segment != end_before.segment {
-                    dir.waves.enroll(id);
-                }
-                None
-            }
-        };
-        Ok((appended, wave.map(|wave| Ticket { dir: slot.dir, wave })))
-    }
-
-    /// Starts a wave in every directory that has something dirty and none in flight.
-    pub fn submit(&mut self) {
-        for dir in 0..self.dirs.len() {
-            if let Some(dirty) = self.dirs[dir].waves.take_dirty()
-                && let Err(error) = self.start_wave(dir, dirty)
-            {
-                self.fail(dir, &error.to_string());
+            if let Some(journal) = &mut self.dirs[slot.dir].journal {
+                journal.forget(id);
             }
         }
-    }
-
-    fn start_wave(&mut self, dir: usize, dirty: Vec<PartitionId>) -> Result<(), Error> {
-        let mut syncs = 0;
-        let mut covered = Vec::with_capacity(dirty.len());
-        for id in dirty {
-            // A partition that was closed since takes its appends with it.
-            let Some(slot) = self.partitions.get_mut(&id) else { continue };
-            let mut result = Ok(());
-            let queue = &mut self.queue;
-            slot.partition.take_unsynced(|file, kind| {
-                if result.is_ok() {
-                    result = queue.sync(&file, kind, dir as u64);
-                    syncs += 1;
-                }
-            });
-            result.map_err(Error::io("submitting a sync"))?;
-            covered.push((id, slot.partition.end()));
-        }
-        self.syncs += syncs as u64;
-        self.dirs[dir].waves.started(syncs, covered);
-        self.release_finished(dir);
-        Ok(())
-    }
-
-    /// Takes up syncs that have returned, and releases the waves that are whole.
-    pub fn reap(&mut self) {
-        let mut reaped = std::mem::take(&mut self.reaped);
-        self.queue.reap(&mut reaped);
-        for IoDone { token, result, .. } in reaped.drain(..) {
-            let dir = token as usize;
-            match result {
-                _ if self.dirs[dir].is_offline => (),
-                Ok(()) => {
-                    self.dirs[dir].waves.synced();
-                    self.release_finished(dir);
-                }
-                Err(error) => self.fail(dir, &format!("a sync failed: {error}")),
-            }
-        }
-        self.reaped = reaped;
-    }
-
-    fn release_finished(&mut self, dir: usize) {
-        let Some(finished) = self.dirs[dir].waves.take_finished() else { return };
-        for (id, end) in finished.covered {
-            let Some(slot) = self.partitions.get_mut(&id) else { continue };
-            slot.partition.durable_to(end);
-            if slot.partition.publish(end) {
-                self.progress.advanced.push(id);
-            }
-        }
-        self.progress.released.push(Ticket { dir, wave: finished.wave });
     }
 
     /// Takes a directory offline that has failed on another shard.
@@ -218,7 +166,7 @@ impl Shard {
     }
 
     /// A failed sync is final: the kernel may have dropped the bytes and would say nothing the next time.
-    fn fail(&mut self, dir: usize, reason: &str) {
+    pub(super) fn fail(&mut self, dir: usize, reason: &str) {
         let log_dir = &mut self.dirs[dir];
         if !log_dir.is_offline {
             log_dir.is_offline = true;
@@ -317,4 +265,8 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+fn log_piece(piece: &Piece) -> LogPiece<'_> {
+    LogPiece { segment: piece.place.segment, position: piece.place.position, bytes: &piece.bytes }
 }

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+mod crash;
+
 use super::*;
 use crate::Error;
 use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
 use crate::format::{BatchHeader, BatchRules, ProducerSequence, TimestampRule, Uuid};
+use crate::journal::PartitionReplay;
 use crate::log::{LogLimits, TimedOffset};
 use crate::partition::{Ack, Bounds, Isolation, Known, PartitionConfig, PartitionId, TimeQuery, directory};
 
@@ -44,6 +47,7 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
             producer_expiration_ms: 86_400_000,
         },
         known: Known { was_clean: false, recovery_point: 0, start_offset: 0, has_gaps: false },
+        replay: PartitionReplay::default(),
     }
 }
 
@@ -51,7 +55,7 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
 fn shard_on(disk: &SimDisk, ack: Ack) -> Shard {
     let dir = PathBuf::from("/data");
     disk.create_dir_all(&dir).unwrap();
-    let config = ShardConfig { log_dirs: vec![dir.clone()] };
+    let config = ShardConfig { log_dirs: vec![dir.clone()], journals: Vec::new() };
     let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
     for index in 0..2 {
         directory::create(disk, &dir, "t", id(index)).unwrap();
@@ -187,7 +191,7 @@ fn reopened_after_damage(was_clean: bool) -> (SimDisk, Result<Shard, Error>) {
     let batch = sample(2, b"payload").len() as u64;
     let file = disk.open(&PathBuf::from("/data/t-0/00000000000000000000.log"), OpenMode::Existing).unwrap();
     file.write_all_at([&[9], &[]], batch + 16).unwrap();
-    let config = ShardConfig { log_dirs: vec!["/data".into()] };
+    let config = ShardConfig { log_dirs: vec!["/data".into()], journals: Vec::new() };
     let mut again = Shard::new(Arc::new(disk.clone()), config).unwrap();
     let unclean = partition(0, Ack::Durable);
     let opened =

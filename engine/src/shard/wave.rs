@@ -64,9 +64,10 @@ impl Waves {
         in_flight.covered.iter().any(|(covered, _)| *covered == partition).then_some(in_flight.wave)
     }
 
-    /// The partitions of the wave that can start; `None` when one is in flight or nothing is dirty.
-    pub(crate) fn take_dirty(&mut self) -> Option<Vec<PartitionId>> {
-        if self.in_flight.is_some() || self.dirty.is_empty() {
+    /// The partitions of the wave that can start; `None` when one is in flight, or nothing is dirty and
+    /// nothing else is `wanted` either.
+    pub(crate) fn take_dirty(&mut self, wanted: bool) -> Option<Vec<PartitionId>> {
+        if self.in_flight.is_some() || (self.dirty.is_empty() && !wanted) {
             return None;
         }
         self.is_dirty.clear();

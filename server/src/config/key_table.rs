@@ -133,6 +133,15 @@ pub(super) static KEYS: &[Key] = &[
             "What an acknowledgement means: the records are on the device, or in the page cache as in Apache Kafka.",
         ),
     ),
+    key(
+        "logmill.journal.bytes",
+        Long,
+        "536870912",
+        AtLeast(1_048_576),
+        Honoured(
+            "Bytes of the journals of each log directory, divided among the shards; at most a hundredth of the disk.",
+        ),
+    ),
     unset(
         "logmill.shards",
         Int,

@@ -302,6 +302,7 @@ impl Loader {
                 Some("page-cache") => Ack::PageCache,
                 _ => Ack::Durable,
             },
+            journal_bytes: self.long("logmill.journal.bytes") as u64,
             shards: match self.value("logmill.shards") {
                 Some(_) => self.count("logmill.shards"),
                 None => machine.cores.max(1),

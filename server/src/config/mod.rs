@@ -84,6 +84,8 @@ pub struct Config {
     pub metrics_listener: Option<Listener>,
     /// `logmill.ack`
     pub ack: Ack,
+    /// `logmill.journal.bytes`: of each log directory, for all shards.
+    pub journal_bytes: u64,
     /// `logmill.shards`, or the number of cores.
     pub shards: u32,
     /// `logmill.shards.pin`

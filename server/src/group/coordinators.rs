@@ -201,7 +201,7 @@ mod tests {
 
     /// A shard with the one partition, whose segments hold few batches.
     fn shard_on(disk: &SimDisk) -> Shard {
-        let config = ShardConfig { log_dirs: vec![DIR.into()] };
+        let config = ShardConfig { log_dirs: vec![DIR.into()], journals: Vec::new() };
         let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
         let partition = OpenPartition {
             id: ID,
@@ -226,6 +226,7 @@ mod tests {
                 producer_expiration_ms: 86_400_000,
             },
             known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
+            replay: Default::default(),
         };
         shard.open(&partition, NOW_MS).unwrap();
         shard

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use logmill_engine::format::{BatchRules, Compression, TimestampRule, Uuid};
+use logmill_engine::journal::PartitionReplay;
 use logmill_engine::log::LogLimits;
 use logmill_engine::partition::{Ack, Known, PartitionConfig, PartitionId};
 use logmill_engine::shard::OpenPartition;
@@ -51,6 +52,7 @@ impl Topic {
             dir,
             config: partition_config,
             known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: topic.compact },
+            replay: PartitionReplay::default(),
         })
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use logmill_engine::disk::Disk;
+use logmill_engine::journal::JournalConfig;
 use logmill_engine::log::TimedOffset;
 use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::{OpenPartition, Shard};
@@ -61,6 +62,8 @@ pub struct ShardParts {
     pub mailbox: Mailbox,
     /// The partitions that it owns.
     pub partitions: Vec<OpenPartition>,
+    /// Its journals, one in each log directory.
+    pub journals: Vec<JournalConfig>,
     /// The topics as the start found them.
     pub image: Arc<Image>,
 }
@@ -102,14 +105,15 @@ impl LocalShard {
     /// Opens the shard's partitions and starts its loops. What it serves comes through its listeners.
     pub fn start(parts: ShardParts, broker: Arc<Broker>, host: Host) -> Result<Rc<LocalShard>, Error> {
         let log_dirs = broker.config.log_dirs.clone();
-        let config = shard::ShardConfig { log_dirs: log_dirs.clone() };
+        let config = shard::ShardConfig { log_dirs: log_dirs.clone(), journals: parts.journals };
         let io = |source| Error::Io { doing: format!("starting shard {}", parts.index), source };
-        let mut engine = Shard::new(host.disk.clone(), config).map_err(io)?;
+        let mut engine = Shard::new(host.disk.clone(), config)?;
         let now_ms = host.clock.now_ms();
         let mut groups = Coordinators::new(broker.config.offset_metadata_len_max);
         for partition in &parts.partitions {
             open(&mut engine, &mut groups, partition, now_ms)?;
         }
+        engine.begin()?;
         let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
         let of_process = broker.config.in_flight_bytes_max.unwrap_or(PROCESS_BYTES_MAX);
         let in_flight_bytes_max = of_process / broker.shards();

@@ -13,7 +13,11 @@ use crate::config::{Config, Machine};
 
 /// A broker of two shards with these settings beside the defaults of its tests.
 fn config(settings: &[(&str, &str)]) -> Config {
-    let defaults = [("logmill.shards", "2"), ("listeners", "PLAINTEXT://127.0.0.1:0")];
+    let defaults = [
+        ("logmill.shards", "2"),
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("logmill.journal.bytes", "4194304"),
+    ];
     let overrides: Vec<(String, String)> = defaults
         .iter()
         .chain(settings)

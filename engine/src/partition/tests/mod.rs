@@ -75,11 +75,11 @@ impl Running {
     }
 
     fn append(&mut self, bytes: Bytes) -> Result<Appended, Error> {
-        self.partition.append(&mut self.cache, bytes, NOW_MS)
+        self.partition.append(&mut self.cache, bytes, NOW_MS, |_, _| ())
     }
 
     fn append_of_coordinator(&mut self, bytes: Bytes) -> Result<Appended, Error> {
-        self.partition.append_of_coordinator(&mut self.cache, bytes, NOW_MS)
+        self.partition.append_of_coordinator(&mut self.cache, bytes, NOW_MS, |_, _| ())
     }
 
     /// A wave: everything so far becomes durable, and readers see it.

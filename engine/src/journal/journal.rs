@@ -1,0 +1,270 @@
+//! `Journal`: what one shard appends in one log directory, frame by frame, and how far each of its partitions
+//! is durable without it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::files::Files;
+use super::frame::{FRAME_BYTES_MAX, FrameBuilder, FrameNumbers, ItemKind, Place};
+use crate::disk::{AlignedBuf, Disk, OpenFile};
+use crate::error::Error;
+use crate::format::PartitionId;
+
+/// Memory that a frame begins with; it grows, and is used again.
+const FRAME_BYTES_FIRST: usize = 64 * 1024;
+/// A frame's memory above this is given back when the frame is written.
+const FRAME_BYTES_KEPT: usize = 4 << 20;
+
+/// Where a journal lies, and what a start found out for it.
+#[derive(Debug, Clone)]
+pub struct JournalConfig {
+    /// The log directory.
+    pub log_dir: PathBuf,
+    /// The shard that writes it.
+    pub shard: usize,
+    /// Bytes of each of its files.
+    pub file_bytes: u64,
+    /// A random number that no producer knows.
+    pub nonce: u64,
+    /// Larger than any generation that a start found.
+    pub first_generation: u64,
+    /// The file that is written first: not the one with the newest frames that a start found.
+    pub first_slot: usize,
+}
+
+/// A partition that is durable up to its recovery point without the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRecord {
+    /// The recovery point.
+    pub place: Place,
+    /// What a start needs to know besides.
+    pub payload: Vec<u8>,
+}
+
+/// A frame to be written. It counts when all of it is on the device.
+#[derive(Debug)]
+pub struct FrameWrite {
+    /// The journal's file.
+    pub file: OpenFile,
+    /// The frame.
+    pub buf: AlignedBuf,
+    /// Where it goes.
+    pub position: u64,
+}
+
+/// One shard's journal in one log directory.
+#[derive(Debug)]
+pub struct Journal {
+    files: Files,
+    nonce: u64,
+    sequence: u64,
+    building: FrameBuilder,
+    /// Partitions with a piece in the frame that is being built, and the offset behind its last one.
+    building_ends: BTreeMap<PartitionId, i64>,
+    in_flight: Option<InFlight>,
+    /// Memory of a frame that was written.
+    spare: Option<AlignedBuf>,
+    states: BTreeMap<PartitionId, State>,
+    /// Partitions whose newest record is in no frame yet.
+    unwritten: VecDeque<PartitionId>,
+}
+
+#[derive(Debug)]
+struct State {
+    record: StateRecord,
+    /// Whether it is in no frame yet.
+    is_unwritten: bool,
+    /// The partition's newest record on the device: its recovery point, and the generation of its file.
+    durable: Option<(i64, u64)>,
+}
+
+/// The frame that is being written.
+#[derive(Debug)]
+struct InFlight {
+    generation: u64,
+    /// States in it, by partition and recovery point.
+    states: Vec<(PartitionId, i64)>,
+}
+
+impl Journal {
+    /// Makes the files that are missing. What an earlier process left in them counts for nothing from the
+    /// first frame on.
+    pub fn open(disk: &dyn Disk, config: &JournalConfig) -> Result<Journal, Error> {
+        let JournalConfig { log_dir, shard, file_bytes, nonce, first_generation, first_slot } = config;
+        Ok(Journal {
+            files: Files::open(disk, log_dir, *shard, *file_bytes, *first_slot, *first_generation)?,
+            nonce: *nonce,
+            sequence: 1,
+            building: FrameBuilder::new(AlignedBuf::with_capacity(FRAME_BYTES_FIRST)),
+            building_ends: BTreeMap::new(),
+            in_flight: None,
+            spare: None,
+            states: BTreeMap::new(),
+            unwritten: VecDeque::new(),
+        })
+    }
+
+    /// Takes a batch into the next frame. False: there is no room, and it has to become durable where it lies.
+    pub fn push_piece(&mut self, place: Place, parts: [&[u8]; 2]) -> bool {
+        let len = self.building.len_with(parts[0].len() + parts[1].len());
+        let has_room = len <= FRAME_BYTES_MAX && self.files.has_room_for_pieces(len);
+        if has_room {
+            self.building.push(ItemKind::Piece, place, parts);
+            self.building_ends.insert(place.id, place.offset);
+        }
+        has_room
+    }
+
+    /// Notes that a partition is durable up to the record's point. That counts once a frame with it is on the
+    /// device.
+    pub fn set_state(&mut self, record: StateRecord) {
+        let id = record.place.id;
+        let before = self.states.get(&id);
+        if !before.is_some_and(|state| state.is_unwritten) {
+            self.unwritten.push_back(id);
+        }
+        let durable = before.and_then(|state| state.durable);
+        self.states.insert(id, State { record, is_unwritten: true, durable });
+    }
+
+    /// Whether the next frame would hold appends.
+    pub fn has_pieces(&self) -> bool {
+        !self.building_ends.is_empty()
+    }
+
+    /// Whether recovery points have moved that are in no frame yet.
+    pub fn has_states(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// Writes all states, durably, and ends with that what an earlier process left in any journal: waits. For
+    /// a start, before the first append.
+    pub fn begin(&mut self) -> std::io::Result<()> {
+        loop {
+            let FrameWrite { file, buf, position } = self.seal_frame();
+            file.write_all_at([buf.as_slice(), &[]], position)?;
+            if !file.is_direct() {
+                file.sync()?;
+            }
+            self.written(buf);
+            if self.unwritten.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next frame, with as many states as find room in it. One is in flight at a time.
+    pub fn seal_frame(&mut self) -> FrameWrite {
+        assert!(self.in_flight.is_none(), "one frame is in flight at a time");
+        let states = self.push_states();
+        let ends = std::mem::take(&mut self.building_ends);
+        let (file, position, generation) = self.files.place(self.building.len(), ends);
+        let numbers = FrameNumbers {
+            nonce: self.nonce,
+            generation,
+            sequence: self.sequence,
+            oldest_generation: self.files.oldest_generation(),
+        };
+        self.sequence += 1;
+        self.in_flight = Some(InFlight { generation, states });
+        let spare = self.spare.take().unwrap_or_else(|| AlignedBuf::with_capacity(FRAME_BYTES_FIRST));
+        let buf = std::mem::replace(&mut self.building, FrameBuilder::new(spare)).seal(numbers);
+        FrameWrite { file, buf, position }
+    }
+
+    fn push_states(&mut self) -> Vec<(PartitionId, i64)> {
+        let mut pushed = Vec::new();
+        while let Some(id) = self.unwritten.front() {
+            if let Some(state) = self.states.get_mut(id) {
+                let StateRecord { place, payload } = &state.record;
+                let len = self.building.len_with(payload.len());
+                if len > FRAME_BYTES_MAX || !self.files.has_room(len) {
+                    break;
+                }
+                self.building.push(ItemKind::State, *place, [payload, &[]]);
+                state.is_unwritten = false;
+                pushed.push((*id, place.offset));
+            }
+            self.unwritten.pop_front();
+        }
+        pushed
+    }
+
+    /// Takes up that the frame in flight is on the device, and the memory that it lay in.
+    pub fn written(&mut self, buf: AlignedBuf) {
+        if buf.capacity() <= FRAME_BYTES_KEPT {
+            self.spare = Some(buf);
+        }
+        let InFlight { generation, states } = self.in_flight.take().expect("a frame was in flight");
+        for (id, recovery_point) in states {
+            self.files.release(id, recovery_point);
+            // A newer record may have come meanwhile; this one is good for what it says all the same.
+            if let Some(state) = self.states.get_mut(&id) {
+                state.durable = Some((recovery_point, generation));
+            }
+        }
+        self.free_files();
+    }
+
+    /// Frees files from the oldest on. A state whose newest record lies in one is written once more first.
+    fn free_files(&mut self) {
+        while let Some(generation) = self.files.unneeded_generation() {
+            let mut is_needed = false;
+            for (id, state) in &mut self.states {
+                if state.durable.is_none_or(|(_, durable_in)| durable_in > generation) {
+                    continue;
+                }
+                is_needed = true;
+                if !state.is_unwritten {
+                    state.is_unwritten = true;
+                    self.unwritten.push_back(*id);
+                }
+            }
+            if is_needed {
+                return;
+            }
+            self.files.free_oldest();
+        }
+    }
+
+    /// The oldest full file's generation: it cannot be written anew before the partitions of
+    /// [`Journal::needed_by`] are durable where they lie.
+    pub fn oldest_full(&self) -> Option<u64> {
+        self.files.oldest_full_generation()
+    }
+
+    /// Partitions with pieces in the oldest full file, and the offset behind the last of these.
+    pub fn needed_by(&self) -> impl Iterator<Item = (PartitionId, i64)> + '_ {
+        self.files.needed_by()
+    }
+
+    /// The newest recovery point of a partition, on the device or not yet.
+    pub fn recovery_point(&self, id: PartitionId) -> Option<i64> {
+        self.states.get(&id).map(|state| state.record.place.offset)
+    }
+
+    /// The offsets of a partition that a start would replay: from its recovery point on the device to behind its
+    /// last piece. What lies there must stay as it is.
+    pub fn covered(&self, id: PartitionId) -> Option<Range<i64>> {
+        let building = self.building_ends.get(&id).copied();
+        let end = building.or_else(|| self.files.newest_end(id))?;
+        let durable = self.states.get(&id).and_then(|state| state.durable);
+        Some(durable.map_or(0, |(point, _)| point)..end)
+    }
+
+    /// How many files may be written anew.
+    pub fn free_files_count(&self) -> usize {
+        self.files.free()
+    }
+
+    /// Forgets a partition whose directory is durably gone.
+    pub fn forget(&mut self, id: PartitionId) {
+        self.states.remove(&id);
+        self.building_ends.remove(&id);
+        self.files.forget(id);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! `Behind`: syncs of segments behind the journal, so that its files can be written anew.
+//!
+//! Few are in flight at a time: syncs run on workers of the thread, and a wave must not queue behind them.
+
+use std::collections::VecDeque;
+
+use super::commit::Mark;
+use crate::journal::Journal;
+use crate::partition::PartitionId;
+
+/// Syncs behind the journal that are in flight at a time, for one log directory of one shard.
+pub(super) const BACKGROUND_SYNCS_MAX: usize = 2;
+
+/// A partition that is being made durable where it lies.
+#[derive(Debug)]
+struct Job {
+    /// What will be true when its syncs have returned.
+    mark: Mark,
+    syncs_left: usize,
+}
+
+/// The syncs of one log directory.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    /// The generation of the journal's file that is being freed.
+    generation: Option<u64>,
+    /// Partitions with pieces in it, the next one first, and how far they have to become durable.
+    waiting: VecDeque<(PartitionId, i64)>,
+    /// Finished ones are `None` and taken again.
+    jobs: Vec<Option<Job>>,
+    syncs_in_flight: usize,
+}
+
+impl Behind {
+    /// Looks whether another file of the journal is to be freed.
+    pub(super) fn follow(&mut self, journal: &Journal) {
+        if self.generation != journal.oldest_full() {
+            self.generation = journal.oldest_full();
+            self.waiting = journal.needed_by().collect();
+        }
+    }
+
+    /// The next partition that a sync may be begun for.
+    pub(super) fn next(
+        &mut self,
+        journal: &Journal,
+        is_busy: impl Fn(PartitionId) -> bool,
+    ) -> Option<PartitionId> {
+        if self.syncs_in_flight >= BACKGROUND_SYNCS_MAX {
+            return None;
+        }
+        for _ in 0..self.waiting.len() {
+            let (id, end) = self.waiting.pop_front()?;
+            if journal.recovery_point(id) >= Some(end) {
+                continue;
+            }
+            if !is_busy(id) {
+                return Some(id);
+            }
+            self.waiting.push_back((id, end));
+        }
+        None
+    }
+
+    /// Whether all syncs that free the file have returned.
+    pub(super) fn is_done(&self) -> bool {
+        self.generation.is_some() && self.waiting.is_empty() && self.syncs_in_flight == 0
+    }
+
+    /// Takes up that so many syncs were submitted under the job's number.
+    pub(super) fn begin(&mut self, mark: Mark, syncs: usize) {
+        let job = self.free_job();
+        self.syncs_in_flight += syncs;
+        self.jobs[job] = Some(Job { mark, syncs_left: syncs });
+    }
+
+    /// The number that the next job will have.
+    pub(super) fn free_job(&mut self) -> usize {
+        self.jobs.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.jobs.push(None);
+            self.jobs.len() - 1
+        })
+    }
+
+    /// One of a job's syncs has returned well. `Some`: it was the last one.
+    pub(super) fn synced(&mut self, job: usize) -> Option<Mark> {
+        self.syncs_in_flight -= 1;
+        let running = self.jobs[job].as_mut().expect("a sync belongs to a job that is under way");
+        running.syncs_left -= 1;
+        self.jobs[job].take_if(|job| job.syncs_left == 0).map(|job| job.mark)
+    }
+}

@@ -1,0 +1,266 @@
+//! How a shard's appends become durable: which of them go through the journal and which where they lie, the
+//! waves that carry them, and the syncs behind the journal.
+
+use bytes::Bytes;
+
+use super::log_dir::LogDir;
+use super::op::Op;
+use super::shard::{Shard, Slot};
+use super::wave::Ticket;
+use crate::disk::{AlignedBuf, IoDone, IoQueue};
+use crate::error::Error;
+use crate::journal::{Place, StateRecord};
+use crate::log::LogEnd;
+use crate::partition::{Ack, Appended, PartitionId};
+
+/// A partition with so many bytes in a wave is synced where they lie: a second copy would cost more.
+const DIRECT_BYTES_MIN: usize = 64 * 1024;
+/// Only so many partitions of a wave are: each costs a sync, and the journal one for all.
+const DIRECT_PARTITIONS_MAX: usize = 16;
+
+/// How a partition's appends of the open wave become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// By the journal, which has so many bytes of it.
+    Journal(usize),
+    /// By a sync of the segment that they lie in.
+    Direct,
+}
+
+impl Default for Share {
+    fn default() -> Share {
+        Share::Journal(0)
+    }
+}
+
+impl Shard {
+    /// Appends what a producer sent for one partition. The answer may be acknowledged once the ticket's
+    /// wave is released; without a ticket, at once.
+    pub fn append(
+        &mut self,
+        id: PartitionId,
+        bytes: Bytes,
+        now_ms: i64,
+    ) -> Result<(Appended, Option<Ticket>), Error> {
+        let slot = self.partitions.get_mut(&id).ok_or(Error::UnknownPartition)?;
+        let dir = &mut self.dirs[slot.dir];
+        if dir.is_offline {
+            return Err(Error::Offline(dir.path.clone()));
+        }
+        let is_durable = slot.partition.ack() == Ack::Durable;
+        let end_before = slot.partition.end();
+        let share = &mut slot.share;
+        let appended = slot.partition.append(&mut self.cache, bytes, now_ms, |end, parts| {
+            if is_durable {
+                dir.take_share(id, share, end, parts);
+            }
+        })?;
+        let end = slot.partition.end();
+        let is_new = end != end_before;
+        let wave = match slot.partition.ack() {
+            Ack::Durable if is_new => Some(dir.waves.enroll(id)),
+            // A repeated batch waits for the wave of the first one.
+            Ack::Durable if appended.end_offset > slot.partition.bounds().readable => dir.waves.covering(id),
+            Ack::Durable => None,
+            Ack::PageCache => {
+                if slot.partition.publish(end) {
+                    self.progress.advanced.push(id);
+                }
+                // Nobody waits for it, but the recovery point does.
+                if end.segment != end_before.segment {
+                    slot.share = Share::Direct;
+                    dir.waves.enroll(id);
+                }
+                None
+            }
+        };
+        Ok((appended, wave.map(|wave| Ticket { dir: slot.dir, wave })))
+    }
+
+    /// Starts a wave in every directory that has something to be written and none in flight, and syncs behind
+    /// the journals.
+    pub fn submit(&mut self) {
+        for dir in 0..self.dirs.len() {
+            if self.dirs[dir].is_offline {
+                continue;
+            }
+            if let Err(error) = self.start_wave(dir).and_then(|()| self.sync_behind(dir)) {
+                self.fail(dir, &error.to_string());
+            }
+        }
+    }
+
+    fn start_wave(&mut self, dir: usize) -> Result<(), Error> {
+        let Some(dirty) = self.dirs[dir].take_dirty() else { return Ok(()) };
+        let mut ops = 0;
+        let mut covered = Vec::with_capacity(dirty.len());
+        for id in dirty {
+            // A partition that was closed since takes its appends with it.
+            let Some(slot) = self.partitions.get_mut(&id) else { continue };
+            if std::mem::take(&mut slot.share) == Share::Direct {
+                let submitted = submit_syncs(slot, &mut *self.queue, Op::Wave { dir })?;
+                ops += submitted;
+                slot.direct = Some(slot.mark(id));
+            }
+            covered.push((id, slot.partition.end()));
+        }
+        if let Some(frame) = self.dirs[dir].take_frame() {
+            let token = Op::Frame { dir }.token();
+            self.queue
+                .write(&frame.file, frame.buf, frame.position, token)
+                .map_err(Error::io("submitting a write of the journal"))?;
+            ops += 1;
+        }
+        self.syncs += ops as u64;
+        self.dirs[dir].waves.started(ops, covered);
+        self.release_finished(dir);
+        Ok(())
+    }
+
+    /// Makes durable where they lie what keeps the journal's oldest file from being written anew.
+    fn sync_behind(&mut self, dir: usize) -> Result<(), Error> {
+        while let Some(id) = self.next_behind(dir) {
+            let Some(slot) = self.partitions.get_mut(&id) else { continue };
+            let mark = slot.mark(id);
+            let job = self.dirs[dir].behind.free_job();
+            let syncs = submit_syncs(slot, &mut *self.queue, Op::Behind { dir, job })?;
+            if syncs == 0 {
+                self.became_durable(dir, mark);
+            } else {
+                slot.is_behind = true;
+                self.syncs += syncs as u64;
+                self.dirs[dir].behind.begin(mark, syncs);
+            }
+        }
+        Ok(())
+    }
+
+    fn next_behind(&mut self, dir: usize) -> Option<PartitionId> {
+        let LogDir { journal: Some(journal), behind, .. } = &mut self.dirs[dir] else { return None };
+        behind.follow(journal);
+        // A partition's syncs may be with the wave in flight, or on their way already.
+        behind.next(journal, |id| {
+            self.partitions.get(&id).is_some_and(|slot| slot.direct.is_some() || slot.is_behind)
+        })
+    }
+
+    /// Takes up operations that have finished, and releases the waves that are whole.
+    pub fn reap(&mut self) {
+        let mut reaped = std::mem::take(&mut self.reaped);
+        self.queue.reap(&mut reaped);
+        for IoDone { token, result, buf } in reaped.drain(..) {
+            let op = Op::of(token);
+            match result {
+                _ if self.dirs[op.dir()].is_offline => (),
+                Ok(()) => self.finished(op, buf),
+                Err(error) => self.fail(op.dir(), &failure(op, &error)),
+            }
+        }
+        self.reaped = reaped;
+    }
+
+    fn finished(&mut self, op: Op, buf: Option<AlignedBuf>) {
+        match op {
+            Op::Wave { dir } => self.dirs[dir].waves.synced(),
+            Op::Frame { dir } => {
+                let journal = self.dirs[dir].journal.as_mut().expect("it wrote a frame");
+                journal.written(buf.expect("a write gives its memory back"));
+                self.dirs[dir].waves.synced();
+            }
+            Op::Behind { dir, job } => {
+                if let Some(mark) = self.dirs[dir].behind.synced(job) {
+                    if let Some(slot) = self.partitions.get_mut(&mark.record.place.id) {
+                        slot.is_behind = false;
+                    }
+                    self.became_durable(dir, mark);
+                }
+            }
+        }
+        self.release_finished(op.dir());
+    }
+
+    fn release_finished(&mut self, dir: usize) {
+        let Some(finished) = self.dirs[dir].waves.take_finished() else { return };
+        for (id, end) in finished.covered {
+            let Some(slot) = self.partitions.get_mut(&id) else { continue };
+            if slot.partition.publish(end) {
+                self.progress.advanced.push(id);
+            }
+            // Syncs that are still on their way behind the journal may hold what the wave did not.
+            if let Some(mark) = slot.direct.take()
+                && !slot.is_behind
+            {
+                self.became_durable(dir, mark);
+            }
+        }
+        self.progress.released.push(Ticket { dir, wave: finished.wave });
+    }
+
+    /// A partition is on the device up to the mark without the journal.
+    fn became_durable(&mut self, dir: usize, mark: Mark) {
+        let Some(slot) = self.partitions.get_mut(&mark.record.place.id) else { return };
+        slot.partition.durable_to(mark.end);
+        if let Some(journal) = &mut self.dirs[dir].journal {
+            journal.set_state(mark.record);
+        }
+    }
+}
+
+/// How far a partition reaches when syncs of it are submitted: what is durable when they have returned.
+#[derive(Debug)]
+pub(super) struct Mark {
+    end: LogEnd,
+    pub(super) record: StateRecord,
+}
+
+impl Slot {
+    pub(super) fn mark(&self, id: PartitionId) -> Mark {
+        let end = self.partition.end();
+        let place = Place { id, segment: end.segment, position: end.position, offset: end.offset };
+        Mark { end, record: StateRecord { place, payload: self.partition.record() } }
+    }
+}
+
+fn failure(op: Op, error: &std::io::Error) -> String {
+    match op {
+        Op::Wave { .. } => format!("a sync failed: {error}"),
+        Op::Frame { .. } => format!("a write of the journal failed: {error}"),
+        Op::Behind { .. } => format!("a sync behind the journal failed: {error}"),
+    }
+}
+
+/// Submits what has to be synced for the partition to be durable up to its end, and says how many syncs that
+/// takes.
+fn submit_syncs(slot: &mut Slot, queue: &mut dyn IoQueue, op: Op) -> Result<usize, Error> {
+    let mut result = Ok(());
+    let mut syncs = 0;
+    slot.partition.take_unsynced(|file, kind| {
+        if result.is_ok() {
+            result = queue.sync(&file, kind, op.token());
+            syncs += 1;
+        }
+    });
+    result.map_err(Error::io("submitting a sync"))?;
+    Ok(syncs)
+}
+
+impl LogDir {
+    /// Decides how an append becomes durable.
+    fn take_share(&mut self, id: PartitionId, share: &mut Share, end: LogEnd, parts: [&[u8]; 2]) {
+        let len = parts[0].len() + parts[1].len();
+        let Share::Journal(bytes_before) = *share else {
+            self.direct_bytes += len as u64;
+            return;
+        };
+        let bytes = bytes_before + len;
+        let position = end.position - len as u64;
+        let place = Place { id, segment: end.segment, position, offset: end.offset };
+        let pays = bytes < DIRECT_BYTES_MIN || self.directs >= DIRECT_PARTITIONS_MAX;
+        let is_taken = pays && self.journal.as_mut().is_some_and(|journal| journal.push_piece(place, parts));
+        *share = if is_taken { Share::Journal(bytes) } else { Share::Direct };
+        if !is_taken {
+            self.directs += 1;
+            self.direct_bytes += bytes as u64;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `LogDir`: what a shard keeps of one log directory.
+
+use std::path::PathBuf;
+
+use super::behind::Behind;
+use super::wave::Waves;
+use crate::journal::{FrameWrite, Journal};
+use crate::partition::PartitionId;
+
+/// So many bytes become durable where they lie before the journal is told, if it has nothing else to write.
+const DIRECT_BYTES_UNRECORDED_MAX: u64 = 32 << 20;
+
+/// One log directory of one shard.
+#[derive(Debug)]
+pub(super) struct LogDir {
+    pub(super) path: PathBuf,
+    pub(super) waves: Waves,
+    /// `None`: everything becomes durable where it lies.
+    pub(super) journal: Option<Journal>,
+    pub(super) behind: Behind,
+    /// Partitions of the open wave that are synced where they lie.
+    pub(super) directs: usize,
+    /// Bytes of such partitions since recovery points were last written.
+    pub(super) direct_bytes: u64,
+    pub(super) is_offline: bool,
+}
+
+impl LogDir {
+    pub(super) fn new(path: PathBuf, journal: Option<Journal>) -> LogDir {
+        LogDir {
+            path,
+            waves: Waves::new(),
+            journal,
+            behind: Behind::default(),
+            directs: 0,
+            direct_bytes: 0,
+            is_offline: false,
+        }
+    }
+
+    /// The partitions of the wave that can start; `None` when one is in flight or there is nothing to write.
+    pub(super) fn take_dirty(&mut self) -> Option<Vec<PartitionId>> {
+        let dirty = self.waves.take_dirty(self.wants_frame())?;
+        self.directs = 0;
+        Some(dirty)
+    }
+
+    /// Whether recovery points are worth a frame of their own: a file of the journal waits for them, or a start
+    /// would have much to verify without them.
+    fn wants_frame(&self) -> bool {
+        let has_states = self.journal.as_ref().is_some_and(Journal::has_states);
+        has_states && (self.behind.is_done() || self.direct_bytes >= DIRECT_BYTES_UNRECORDED_MAX)
+    }
+
+    /// The journal's part of a wave.
+    pub(super) fn take_frame(&mut self) -> Option<FrameWrite> {
+        let wants_frame = self.wants_frame();
+        let journal = self.journal.as_mut()?;
+        if !journal.has_pieces() && !wants_frame {
+            return None;
+        }
+        self.direct_bytes = 0;
+        Some(journal.seal_frame())
+    }
+}

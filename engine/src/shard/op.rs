@@ -1,0 +1,66 @@
+//! `Op`: what an operation in the queue was for, as its token tells.
+
+/// What a finished operation is reported to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    /// A sync of the wave in flight.
+    Wave {
+        /// Index of the log directory.
+        dir: usize,
+    },
+    /// The journal's frame of the wave in flight.
+    Frame {
+        /// Index of the log directory.
+        dir: usize,
+    },
+    /// A sync behind the journal.
+    Behind {
+        /// Index of the log directory.
+        dir: usize,
+        /// Which of the partitions that are being synced.
+        job: usize,
+    },
+}
+
+const KIND_BITS: u32 = 2;
+const DIR_BITS: u32 = 30;
+
+impl Op {
+    pub(super) fn token(self) -> u64 {
+        let (kind, dir, job) = match self {
+            Op::Wave { dir } => (0, dir, 0),
+            Op::Frame { dir } => (1, dir, 0),
+            Op::Behind { dir, job } => (2, dir, job),
+        };
+        assert!(dir < 1 << DIR_BITS && job <= u32::MAX as usize, "directories and jobs are few");
+        kind | (dir as u64) << KIND_BITS | (job as u64) << (KIND_BITS + DIR_BITS)
+    }
+
+    pub(super) fn of(token: u64) -> Op {
+        let dir = (token >> KIND_BITS) as usize & ((1 << DIR_BITS) - 1);
+        let job = (token >> (KIND_BITS + DIR_BITS)) as usize;
+        match token & ((1 << KIND_BITS) - 1) {
+            0 => Op::Wave { dir },
+            1 => Op::Frame { dir },
+            _ => Op::Behind { dir, job },
+        }
+    }
+
+    pub(super) fn dir(self) -> usize {
+        match self {
+            Op::Wave { dir } | Op::Frame { dir } | Op::Behind { dir, .. } => dir,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_what_it_was_made_from() {
+        for op in [Op::Wave { dir: 0 }, Op::Frame { dir: 77 }, Op::Behind { dir: 3, job: 1_000_000 }] {
+            assert_eq!(Op::of(op.token()), op);
+        }
+    }
+}
