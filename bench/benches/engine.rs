@@ -12,7 +12,7 @@ use logmill_engine::disk::sim::SimDisk;
 use logmill_engine::disk::{Disk, OpenMode, uring};
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
 use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
-use logmill_engine::log::LogLimits;
+use logmill_engine::log::{LogLimits, Retention};
 use logmill_engine::partition::{Ack, Isolation, Known, PartitionConfig, PartitionId, directory};
 use logmill_engine::shard::{OpenPartition, Shard, ShardConfig};
 
@@ -78,6 +78,8 @@ fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
         leader_epoch: 0,
         ack,
         producer_expiration_ms: 86_400_000,
+        retention: Retention { ms: None, bytes: None },
+        delete_delay_ms: 60_000,
     };
     let partition = OpenPartition {
         id: id(index),

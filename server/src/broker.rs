@@ -1,6 +1,6 @@
 //! `Broker`: what all shards share; and its start and stop, a thread for each shard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -11,13 +11,15 @@ use std::thread;
 use logmill_engine::Error;
 use logmill_engine::disk::os::OsDisk;
 use logmill_engine::disk::{Disk, OpenFile, uring};
-use logmill_engine::shard::OpenPartition;
+use logmill_engine::shard::{OpenPartition, PartitionMarks};
 
 use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{Config, Io, Listener};
 use crate::journals::{self, Journals};
-use crate::metadata::{Image, LogDirs, TopicStore, prepare_log_dirs, run_controller};
+use crate::metadata::{
+    Checkpoints, Image, LogDirs, TopicStore, checkpoints, prepare_log_dirs, run_controller,
+};
 use crate::metrics;
 use crate::net::admission::Admission;
 use crate::net::connections::Connections;
@@ -25,7 +27,7 @@ use crate::net::runtime::{self, Termination, TokioRuntime};
 use crate::net::socket::{self, BoundSocket};
 use crate::net::{self, accept};
 use crate::random::SeededRandom;
-use crate::shard::{Host, LocalShard, ShardParts, connect, owner_of};
+use crate::shard::{Host, LocalShard, ShardParts, Stopped, connect, owner_of};
 use crate::stop::{StopReason, StopSignal};
 use crate::wire::Text;
 
@@ -128,8 +130,12 @@ pub(crate) fn prepare(
     let was_clean: Vec<bool> =
         config.log_dirs.iter().map(|dir| clean_stop::take(&**disk, dir)).collect::<Result<_, _>>()?;
     let image = Arc::new(store.load()?);
+    // After the store has taken the lines of deleted topics out.
+    let dirs = config.log_dirs.iter();
+    let checkpoints: Vec<Checkpoints> =
+        dirs.map(|dir| Checkpoints::read(&**disk, dir)).collect::<Result<_, _>>()?;
     let journals = Journals::find(&**disk, &config, &was_clean)?;
-    let shards = deal(&config, &image, &was_clean, journals, random);
+    let shards = deal(&config, &image, &was_clean, &checkpoints, journals, random);
     let stop = StopSignal::default();
     let admission = Arc::new(admission);
     let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop, admission };
@@ -149,6 +155,7 @@ fn deal(
     config: &Config,
     image: &Arc<Image>,
     was_clean: &[bool],
+    checkpoints: &[Checkpoints],
     mut journals: Journals,
     random: &SeededRandom,
 ) -> Vec<ShardParts> {
@@ -157,6 +164,7 @@ fn deal(
     for mut partition in image.topics().flat_map(|topic| topic.to_open(config)) {
         partition.known.was_clean = was_clean[partition.dir];
         partition.replay = journals.take(partition.dir, partition.id);
+        checkpoints[partition.dir].tell(&partition.topic, partition.id.index, &mut partition.known);
         partitions[owner_of(partition.id, shards)].push(partition);
     }
     connect(shards, config.mailbox_messages_max as usize)
@@ -181,7 +189,7 @@ pub struct Running {
     disk: Arc<dyn Disk>,
     ports: Vec<u16>,
     metrics_port: Option<u16>,
-    threads: Vec<thread::JoinHandle<Result<(), Error>>>,
+    threads: Vec<thread::JoinHandle<Result<Stopped, Error>>>,
     /// Other brokers keep out as long as these are held.
     _locks: Vec<OpenFile>,
 }
@@ -303,7 +311,7 @@ struct ShardThread {
 }
 
 impl ShardThread {
-    fn run(self, has_ring: bool) -> Result<(), Error> {
+    fn run(self, has_ring: bool) -> Result<Stopped, Error> {
         let broker = self.broker.clone();
         let index = self.parts.index;
         if broker.config.pin_shards {
@@ -320,7 +328,7 @@ impl ShardThread {
         result
     }
 
-    async fn serve(self) -> Result<(), Error> {
+    async fn serve(self) -> Result<Stopped, Error> {
         let host = Host {
             runtime: Rc::new(TokioRuntime),
             clock: Rc::new(SystemClock),
@@ -409,23 +417,37 @@ impl Running {
     /// Waits until the broker has ended, of itself or because [`StopSignal::ask`] told it to.
     pub fn join(mut self) -> Result<(), BrokerError> {
         let mut first_error = None;
+        let (mut marks, mut offline_dirs) = (Vec::new(), HashSet::new());
         for thread in std::mem::take(&mut self.threads) {
             let result = thread.join().unwrap_or_else(|_| {
                 self.broker.stop.fail("a shard's thread panicked");
-                Ok(())
+                Ok(Stopped::default())
             });
-            if let Err(error) = result {
-                first_error.get_or_insert(error);
+            match result {
+                Ok(mut stopped) => {
+                    marks.append(&mut stopped.marks);
+                    offline_dirs.extend(stopped.offline_dirs);
+                }
+                Err(error) => drop(first_error.get_or_insert(error)),
             }
         }
         match (first_error, self.broker.stop.reason()) {
             (Some(error), _) => Err(BrokerError::Storage(error)),
             (None, Some(StopReason::Failed(reason))) => Err(BrokerError::Failed(reason)),
-            (None, _) => {
-                let dirs = &self.broker.config.log_dirs;
-                Ok(dirs.iter().try_for_each(|dir| clean_stop::leave(&*self.disk, dir))?)
-            }
+            (None, _) => Ok(self.leave(&marks, &offline_dirs)?),
         }
+    }
+
+    /// Says in each log directory how far its logs have come, and that all of it is whole; of one that failed
+    /// nobody knows that.
+    fn leave(&self, marks: &[PartitionMarks], offline_dirs: &HashSet<usize>) -> Result<(), Error> {
+        let dirs = self.broker.config.log_dirs.iter().enumerate();
+        for (dir, path) in dirs.filter(|(dir, _)| !offline_dirs.contains(dir)) {
+            let of_dir: Vec<_> = marks.iter().filter(|marks| marks.dir == dir).cloned().collect();
+            checkpoints::write(&*self.disk, path, &of_dir)?;
+            clean_stop::leave(&*self.disk, path)?;
+        }
+        Ok(())
     }
 }
 

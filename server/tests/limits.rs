@@ -39,7 +39,14 @@ fn start() -> World {
 }
 
 fn start_with(settings: &[(&str, &str)]) -> World {
-    let defaults = [("log.dirs", "/data"), ("logmill.shards", "2"), ("connections.max.idle.ms", "-1")];
+    // Nothing of the broker's own wakes before those who wait here.
+    let defaults = [
+        ("log.dirs", "/data"),
+        ("logmill.shards", "2"),
+        ("connections.max.idle.ms", "-1"),
+        ("log.retention.check.interval.ms", "86400000"),
+        ("log.flush.offset.checkpoint.interval.ms", "86400000"),
+    ];
     let settings: Vec<(String, String)> = defaults
         .iter()
         .chain(settings)

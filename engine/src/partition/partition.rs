@@ -36,6 +36,21 @@ pub struct PartitionConfig {
     pub ack: Ack,
     /// A producer that has written nothing for so long is forgotten: `producer.id.expiration.ms`.
     pub producer_expiration_ms: i64,
+    /// What is kept.
+    pub retention: Retention,
+    /// The files of a deleted segment stay for so long: `file.delete.delay.ms`.
+    pub delete_delay_ms: i64,
+}
+
+/// How far a partition has come, as is written down from time to time for the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    /// Everything in front of it is on the device.
+    pub recovery_point: i64,
+    /// Nobody reads in front of it.
+    pub start: i64,
+    /// Readers see so far.
+    pub high_watermark: i64,
 }
 
 /// Where a batch went.
@@ -330,6 +345,21 @@ impl Partition {
         Ok(self.log.start_offset())
     }
 
+    /// How far it has come.
+    pub fn marks(&self) -> Marks {
+        Marks {
+            recovery_point: self.log.recovery_point(),
+            start: self.log.start_offset(),
+            high_watermark: self.readable.offset,
+        }
+    }
+
+    /// Gives up what its settings do not keep, as far as readers see, and removes files whose time has come.
+    pub fn upkeep(&mut self, cache: &mut Cache, now_ms: i64) -> Result<(), Error> {
+        self.expire(cache, self.config.retention, now_ms)?;
+        self.remove_due(cache, now_ms)
+    }
+
     /// Keeps readers from what need not be kept any more. `Some`: the start, which is to be written down
     /// durably before [`Partition::delete_below_start`].
     pub fn expire(
@@ -349,7 +379,7 @@ impl Partition {
         self.state.advance_start(&self.log);
     }
 
-    /// Deletes the segments in front of the start, which is durable: those for which the wave has returned that
+    /// Deletes the segments in front of a start that was written down durably: those for which the wave has returned that
     /// covers the snapshot behind them. Their files are gone when [`Partition::remove_due`] is called at `due_ms`
     /// or later. Says how many segments that were.
     ///
@@ -357,10 +387,11 @@ impl Partition {
     pub fn delete_below_start(
         &mut self,
         cache: &mut Cache,
+        written: i64,
         now_ms: i64,
         due_ms: i64,
     ) -> Result<usize, Error> {
-        let start = self.log.start_offset();
+        let start = self.log.start_offset().min(written);
         if start >= self.log.end().offset {
             self.log.roll(cache, now_ms)?;
         }
@@ -409,6 +440,11 @@ impl Partition {
     /// Bytes of its records.
     pub fn log_bytes(&self) -> u64 {
         self.log.size()
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &PartitionConfig {
+        &self.config
     }
 
     /// What an acknowledgement of an append to it means.

@@ -8,7 +8,9 @@ mod op;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod wave;
 
 pub use shard::{OpenPartition, Progress, Shard, ShardConfig};
+pub use upkeep::PartitionMarks;
 pub use wave::Ticket;

@@ -71,6 +71,7 @@ pub struct Shard {
 
 pub(super) struct Slot {
     pub(super) partition: Partition,
+    pub(super) topic: String,
     pub(super) dir: usize,
     /// How its appends of the open wave become durable.
     pub(super) share: Share,
@@ -110,7 +111,8 @@ impl Shard {
         let known = self.replay(&path, opened)?;
         let partition = Partition::open(&mut self.cache, &path, opened.config, &known, now_ms)?;
         let (dir, share) = (opened.dir, Share::default());
-        let slot = Slot { partition, dir, share, direct: None, is_behind: false };
+        let topic = opened.topic.clone();
+        let slot = Slot { partition, topic, dir, share, direct: None, is_behind: false };
         if let Some(journal) = &mut self.dirs[dir].journal {
             // What was found is on the device, and verified where it had to be.
             journal.set_state(slot.mark(opened.id).record);

@@ -12,7 +12,7 @@ use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
 use crate::format::{BatchHeader, BatchRules, ProducerSequence, TimestampRule, Uuid};
 use crate::journal::PartitionReplay;
-use crate::log::{LogLimits, TimedOffset};
+use crate::log::{LogLimits, Retention, TimedOffset};
 use crate::partition::{Ack, Bounds, Isolation, Known, PartitionConfig, PartitionId, TimeQuery, directory};
 
 const NOW_MS: i64 = 10_000;
@@ -45,6 +45,8 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
             leader_epoch: 0,
             ack,
             producer_expiration_ms: 86_400_000,
+            retention: Retention { ms: None, bytes: None },
+            delete_delay_ms: 60_000,
         },
         known: Known { was_clean: false, recovery_point: 0, start_offset: 0, has_gaps: false },
         replay: PartitionReplay::default(),
@@ -337,4 +339,90 @@ fn a_failed_sync_acknowledges_nothing_and_takes_the_directory_offline() {
     assert!(matches!(refused, Err(Error::Offline(_))), "{refused:?}");
     assert!(matches!(shard.fetch(id(0), 0, 100, Isolation::Uncommitted), Err(Error::Offline(_))));
     assert!(shard.is_all_offline());
+}
+
+/// A shard of one partition that keeps what fits into a few segments.
+fn shard_that_keeps(disk: &SimDisk, bytes: u64, ack: Ack) -> Shard {
+    let dir = PathBuf::from("/data");
+    disk.create_dir_all(&dir).unwrap();
+    directory::create(disk, &dir, "t", id(0)).unwrap();
+    let mut shard =
+        Shard::new(Arc::new(disk.clone()), ShardConfig { log_dirs: vec![dir], journals: Vec::new() })
+            .unwrap();
+    let mut opened = partition(0, ack);
+    opened.config.retention.bytes = Some(bytes);
+    shard.open(&opened, NOW_MS).unwrap();
+    shard
+}
+
+#[test]
+fn old_records_are_hidden_first_then_written_off_then_deleted_and_their_files_last() {
+    let disk = SimDisk::default();
+    let mut shard = shard_that_keeps(&disk, 2 * SEGMENT_BYTES, Ack::Durable);
+    for _ in 0..10 {
+        append(&mut shard, 0);
+    }
+    shard.submit();
+    finish_syncs(&disk, &mut shard);
+    let before = segments(&disk);
+    shard.upkeep(NOW_MS);
+    let start = shard.bounds(id(0)).unwrap().start;
+    assert!(start > 0);
+    assert_eq!(
+        segments(&disk),
+        before,
+        "a crash would bring them back, and nobody would know that they are gone"
+    );
+    let marks = shard.marks();
+    assert_eq!(
+        (marks[0].marks.start, marks[0].marks.recovery_point, marks[0].marks.high_watermark),
+        (start, 20, 20)
+    );
+    shard.marks_written(&marks, NOW_MS);
+    assert!(segments(&disk) < before);
+    let deleted = || {
+        let entries = disk.list(Path::new("/data/t-0")).unwrap();
+        entries.iter().filter(|entry| entry.name.ends_with(".deleted")).count()
+    };
+    shard.upkeep(NOW_MS + 59_999);
+    assert!(deleted() > 0, "readers may have them open");
+    shard.upkeep(NOW_MS + 60_000);
+    assert_eq!(deleted(), 0);
+    assert!(matches!(
+        shard.fetch(id(0), start - 1, 100, Isolation::Uncommitted),
+        Err(Error::OutOfRange { .. })
+    ));
+    assert!(shard.fetch(id(0), start, 100, Isolation::Uncommitted).unwrap().slice.is_some());
+}
+
+#[test]
+fn a_partition_that_keeps_nothing_is_empty_after_a_wave() {
+    let disk = SimDisk::default();
+    let mut shard = shard_that_keeps(&disk, 0, Ack::Durable);
+    for _ in 0..4 {
+        append(&mut shard, 0);
+    }
+    for _ in 0..2 {
+        shard.submit();
+        finish_syncs(&disk, &mut shard);
+        shard.upkeep(NOW_MS);
+        let marks = shard.marks();
+        shard.marks_written(&marks, NOW_MS);
+    }
+    let bounds = shard.bounds(id(0)).unwrap();
+    assert_eq!((bounds.start, bounds.readable, segments(&disk)), (8, 8, 1));
+    assert_eq!(append(&mut shard, 0).0, 8);
+}
+
+#[test]
+fn in_page_cache_mode_a_roll_moves_the_recovery_point() {
+    let disk = SimDisk::default();
+    let mut shard = shard_on(&disk, Ack::PageCache);
+    for _ in 0..10 {
+        append(&mut shard, 0);
+        shard.submit();
+        finish_syncs(&disk, &mut shard);
+    }
+    let marks = shard.marks();
+    assert!(marks[0].marks.recovery_point > 10, "{marks:?}");
 }

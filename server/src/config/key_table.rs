@@ -17,6 +17,7 @@ const SECURITY_PROTOCOLS: &[&str] = &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SAS
 const ALONE: &str = "the broker is the only one of its cluster";
 const KERNEL: &str = "left to the kernel";
 const NO_AUTHORIZER: &str = "requests are not authorized";
+const CHECKPOINTS: &str = "written with the recovery points, see `log.flush.offset.checkpoint.interval.ms`";
 const NO_CLEANER: &str = "there is no pool of cleaner threads";
 const NO_GROUPS: &str = "consumer groups are not served";
 const NO_JMX: &str = "there are no Java metrics";
@@ -29,11 +30,9 @@ const NO_SNAPSHOT: &str = "the metadata log is kept whole";
 const NO_TIERS: &str = "there is no tiered storage";
 const NO_TXN: &str = "transactions are not served";
 const OPENED: &str = "every listener opens when the broker can serve";
-const RECOVERY: &str = "recovery points move as the logs are synced";
 const REMOVED: &str = "Apache Kafka 4 has no such key";
 const SHARDS: &str = "each shard does its own work, see `logmill.shards`";
 const UNCOMPRESSED: &str = "what the broker itself writes is not compressed";
-const UPKEEP: &str = "each shard looks after its own logs";
 
 const fn key(
     name: &'static str,
@@ -373,7 +372,13 @@ pub(super) static KEYS: &[Key] = &[
     key("producer.purgatory.purge.interval.requests", Int, "1000", Any, Ignored(SHARDS)),
     key("delete.records.purgatory.purge.interval.requests", Int, "1", Any, Ignored(SHARDS)),
     key("num.recovery.threads.per.data.dir", Int, "2", AtLeast(1), Ignored(SHARDS)),
-    key("log.retention.check.interval.ms", Long, "300000", AtLeast(1), Ignored(UPKEEP)),
+    key(
+        "log.retention.check.interval.ms",
+        Long,
+        "300000",
+        AtLeast(1),
+        Honoured("How often old segments are looked for."),
+    ),
     key("log.cleaner.threads", Int, "1", AtLeast(0), Ignored(NO_CLEANER)),
     key("log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Any, Ignored(NO_CLEANER)),
     key("log.cleaner.dedupe.buffer.size", Long, "134217728", Any, Ignored(NO_CLEANER)),
@@ -381,8 +386,14 @@ pub(super) static KEYS: &[Key] = &[
     key("log.cleaner.io.buffer.load.factor", Double, "0.9", Any, Ignored(NO_CLEANER)),
     key("log.cleaner.backoff.ms", Long, "15000", AtLeast(0), Ignored(NO_CLEANER)),
     key("log.cleaner.enable", Boolean, "true", Any, Ignored(NO_CLEANER)),
-    key("log.flush.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), Ignored(RECOVERY)),
-    key("log.flush.start.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), Ignored(RECOVERY)),
+    key(
+        "log.flush.offset.checkpoint.interval.ms",
+        Int,
+        "60000",
+        AtLeast(0),
+        Honoured("How often recovery points, log starts and high watermarks are written down."),
+    ),
+    key("log.flush.start.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), Ignored(CHECKPOINTS)),
     key(
         "controller.quorum.voters",
         List,
@@ -435,7 +446,7 @@ pub(super) static KEYS: &[Key] = &[
     key("replica.fetch.min.bytes", Int, "1", Any, Ignored(ALONE)),
     key("replica.fetch.response.max.bytes", Int, "10485760", AtLeast(0), Ignored(ALONE)),
     key("num.replica.fetchers", Int, "1", AtLeast(1), Ignored(ALONE)),
-    key("replica.high.watermark.checkpoint.interval.ms", Long, "5000", Any, Ignored(ALONE)),
+    key("replica.high.watermark.checkpoint.interval.ms", Long, "5000", Any, Ignored(CHECKPOINTS)),
     key("auto.leader.rebalance.enable", Boolean, "true", Any, Ignored(ALONE)),
     key("leader.imbalance.check.interval.seconds", Long, "300", AtLeast(1), Ignored(ALONE)),
     unset("replica.selector.class", String, Any, Ignored(ALONE)),

@@ -284,6 +284,8 @@ impl Loader {
             offsets_topic_partitions: self.int("offsets.topic.num.partitions"),
             offsets_topic_segment_bytes: self.int("offsets.topic.segment.bytes"),
             producer_expiration_ms: self.int("producer.id.expiration.ms").into(),
+            retention_check_interval_ms: self.interval("log.retention.check.interval.ms"),
+            checkpoint_interval_ms: self.interval("log.flush.offset.checkpoint.interval.ms"),
             offset_metadata_len_max: self.int("offset.metadata.max.bytes"),
             socket_request_max_bytes: self.count("socket.request.max.bytes"),
             in_flight_bytes_max: usize::try_from(self.long("queued.max.request.bytes"))
@@ -439,6 +441,14 @@ impl Loader {
     fn value(&self, name: &str) -> Option<Value> {
         let layers = if self.unreadable.contains(name) { &Layers::default() } else { &self.layers };
         layers.value(name).expect("what cannot be read was set aside")
+    }
+
+    /// Milliseconds, one at least.
+    fn interval(&self, name: &str) -> u64 {
+        match self.value(name) {
+            Some(Value::Number(number)) => u64::try_from(number).unwrap_or_default().max(1),
+            other => unreachable!("{name} is a number with a default, not {other:?}"),
+        }
     }
 
     fn long(&self, name: &str) -> i64 {

@@ -58,6 +58,10 @@ pub struct Config {
     pub offsets_topic_segment_bytes: i32,
     /// `producer.id.expiration.ms`
     pub producer_expiration_ms: i64,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval_ms: u64,
+    /// `log.flush.offset.checkpoint.interval.ms`
+    pub checkpoint_interval_ms: u64,
     /// `offset.metadata.max.bytes`: the longest text beside an offset, in the units of UTF-16.
     pub offset_metadata_len_max: i32,
     /// `socket.request.max.bytes`

@@ -14,7 +14,7 @@ const NO_TIERS: TopicEffect = Ignored("there is no tiered storage");
 const NOT_FLUSHED: TopicEffect = Ignored(
     "what is acknowledged is on the device anyway; with logmill.ack=page-cache it is left to the kernel",
 );
-const KEPT: TopicEffect = Ignored("nothing is deleted or compacted yet");
+const KEPT: TopicEffect = Ignored("nothing is compacted yet");
 const ALONE: TopicEffect = Ignored("the broker has nobody to replicate with");
 
 const fn topic(
@@ -103,7 +103,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Long,
         Any,
         &[is("log.retention.bytes")],
-        KEPT,
+        Honoured,
         "The oldest segments of a partition are deleted while the others still hold this many bytes; -1 for no limit.",
     ),
     topic(
@@ -115,7 +115,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
             times("log.retention.minutes", MINUTE_MS),
             times("log.retention.hours", HOUR_MS),
         ],
-        KEPT,
+        Honoured,
         "A segment is deleted when its newest record is older than this; -1 for no limit.",
     ),
     topic(
@@ -163,8 +163,8 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Long,
         AtLeast(0),
         &[is("log.segment.delete.delay.ms")],
-        Ignored("the files of a deleted topic are removed at once"),
-        "The files of a deleted segment stay for this long, for those who still read them.",
+        Honoured,
+        "The files of a deleted segment stay for this long, for those who still read them; those of a deleted topic are removed at once.",
     ),
     topic(
         "min.cleanable.dirty.ratio",
@@ -179,8 +179,8 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         List,
         ListOf(CLEANUP_POLICIES),
         &[is("log.cleanup.policy")],
-        KEPT,
-        "What happens to old records: segments are deleted, or compacted to the last record of each key, or both; empty to keep all.",
+        Honoured,
+        "What happens to old records: segments are deleted, or compacted to the last record of each key, or both; empty to keep all. Nothing is compacted yet.",
     ),
     topic(
         "unclean.leader.election.enable",

@@ -168,7 +168,7 @@ mod tests {
     use logmill_engine::disk::sim::SimDisk;
     use logmill_engine::disk::{Disk, OpenMode};
     use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
-    use logmill_engine::log::LogLimits;
+    use logmill_engine::log::{LogLimits, Retention};
     use logmill_engine::partition::{Ack, Known, PartitionConfig, directory};
     use logmill_engine::shard::{OpenPartition, ShardConfig};
 
@@ -224,6 +224,8 @@ mod tests {
                 leader_epoch: 0,
                 ack: Ack::Durable,
                 producer_expiration_ms: 86_400_000,
+                retention: Retention { ms: None, bytes: None },
+                delete_delay_ms: 60_000,
             },
             known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
             replay: Default::default(),

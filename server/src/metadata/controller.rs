@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use logmill_engine::Error;
 use logmill_engine::format::Uuid;
+use logmill_engine::shard::PartitionMarks;
 use tokio::sync::{mpsc, oneshot};
 
 use super::image::{Image, Topic};
 use super::more_partitions::{self, MorePartitions};
 use super::new_topic::{self, CreatedTopic, NewTopic};
 use super::topic_store::TopicStore;
-use crate::shard::{Close, Command, LocalShard, Open, Publish};
+use crate::shard::{Close, Command, FindMarks, LocalShard, Open, Publish};
 use crate::wire::{ErrorCode, Text};
 
 /// Which shard the controller runs on.
@@ -56,6 +57,10 @@ pub(crate) enum Order {
     Create(CreateTopics),
     Delete(DeleteTopics),
     Grow(GrowTopics),
+    /// Give up old records, when that is due, and write down how far partitions have come.
+    Upkeep {
+        is_due: bool,
+    },
     /// Producer ids that nobody else gets.
     ProducerIds(oneshot::Sender<Result<Range<i64>, Refused>>),
 }
@@ -112,6 +117,24 @@ pub(crate) fn run(shard: &Rc<LocalShard>, store: TopicStore) {
     shard.take_orders(OrderQueue(orders));
     let controller = Controller { shard: shard.clone(), store, producer_id_floor: None };
     shard.host().runtime.spawn(Box::pin(controller.obey(queue)));
+    shard.host().runtime.spawn(Box::pin(order_upkeep(shard.clone())));
+}
+
+/// Orders upkeep whenever it is due, for as long as the shard runs.
+async fn order_upkeep(shard: Rc<LocalShard>) {
+    let config = &shard.broker().config;
+    let (checkpoint_ms, retention_ms) = (config.checkpoint_interval_ms, config.retention_check_interval_ms);
+    let mut due_in_ms = retention_ms;
+    loop {
+        let sleep_ms = checkpoint_ms.min(due_in_ms);
+        shard.host().runtime.sleep(sleep_ms).await;
+        due_in_ms -= sleep_ms;
+        let is_due = due_in_ms == 0;
+        if is_due {
+            due_in_ms = retention_ms;
+        }
+        shard.send(CONTROLLER_SHARD, Command::Order(Order::Upkeep { is_due })).await;
+    }
 }
 
 struct Controller {
@@ -147,12 +170,37 @@ impl Controller {
                     };
                     let _ = reply.send(outcome);
                 }
+                Order::Upkeep { is_due } => self.upkeep(is_due).await,
                 Order::ProducerIds(reply) => {
                     let floor = self.producer_id_floor().await;
                     let taken = self.on_disk(move |store| store.take_producer_ids(floor)).await;
                     let _ = reply.send(taken.map_err(Refused::from));
                 }
             }
+        }
+    }
+
+    /// In turn with deletions, so that no line of a deleted topic is written again.
+    async fn upkeep(&self, is_due: bool) {
+        let mut answers = Vec::new();
+        for shard in 0..self.shard.broker().shards() {
+            let (reply, marks) = oneshot::channel();
+            let find = FindMarks { with_upkeep: is_due, reply };
+            self.shard.send(shard, Command::FindMarks(find)).await;
+            answers.push(marks);
+        }
+        let mut marks = Vec::new();
+        for answer in answers {
+            // A shard that is gone takes the process with it.
+            marks.append(&mut answer.await.unwrap_or_default());
+        }
+        let written = self.on_disk(move |store| store.write_marks(marks)).await;
+        let mut by_owner: BTreeMap<usize, Vec<PartitionMarks>> = BTreeMap::new();
+        for marks in written {
+            by_owner.entry(self.shard.owner_of(marks.id)).or_default().push(marks);
+        }
+        for (owner, marks) in by_owner {
+            self.shard.send(owner, Command::MarksWritten(Arc::new(marks))).await;
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use logmill_engine::format::{BatchRules, Compression, TimestampRule, Uuid};
 use logmill_engine::journal::PartitionReplay;
-use logmill_engine::log::LogLimits;
+use logmill_engine::log::{LogLimits, Retention};
 use logmill_engine::partition::{Ack, Known, PartitionConfig, PartitionId};
 use logmill_engine::shard::OpenPartition;
 
@@ -78,6 +78,12 @@ impl Topic {
                 config::Ack::PageCache | config::Ack::Durable => Ack::Durable,
             },
             producer_expiration_ms: config.producer_expiration_ms,
+            // What is only compacted, or kept for good, is kept whatever its age and size.
+            retention: match topic.delete {
+                true => Retention { ms: topic.retention_ms, bytes: topic.retention_bytes },
+                false => Retention { ms: None, bytes: None },
+            },
+            delete_delay_ms: topic.file_delete_delay_ms,
         }
     }
 }

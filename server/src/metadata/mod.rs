@@ -1,6 +1,7 @@
 //! The topics: what all shards see of them, what the disks hold of them, and the one controller that
 //! changes both.
 
+pub(crate) mod checkpoints;
 mod controller;
 mod image;
 mod log_dirs;
@@ -9,6 +10,7 @@ mod new_topic;
 mod topic_store;
 mod topics_file;
 
+pub(crate) use checkpoints::Checkpoints;
 pub(crate) use controller::{
     CreateTopics, DeleteTopics, GrowTopics, Order, OrderQueue, Outcome, Refused, ask, run as run_controller,
 };

@@ -10,7 +10,9 @@ use logmill_engine::Error;
 use logmill_engine::disk::{Disk, OpenMode, replace_file};
 use logmill_engine::format::Uuid;
 use logmill_engine::partition::{PartitionId, directory};
+use logmill_engine::shard::PartitionMarks;
 
+use super::checkpoints;
 use super::controller::Growth;
 use super::image::{Image, Topic};
 use super::topics_file::{self, State, TopicLine};
@@ -264,6 +266,23 @@ impl TopicStore {
         self.change_lines(image, topics, None)
     }
 
+    /// Writes down, by log directory, how far partitions have come. Says which marks are on the device; what
+    /// cannot be written is written the next time.
+    pub(crate) fn write_marks(&self, marks: Vec<PartitionMarks>) -> Vec<PartitionMarks> {
+        let mut written = Vec::with_capacity(marks.len());
+        for (dir, path) in self.log_dirs.iter().enumerate() {
+            let of_dir: Vec<_> = marks.iter().filter(|marks| marks.dir == dir).cloned().collect();
+            if of_dir.is_empty() {
+                continue;
+            }
+            match checkpoints::write(&*self.disk, path, &of_dir) {
+                Ok(()) => written.extend(of_dir),
+                Err(error) => tracing::error!("how far logs have come is not written down: {error}"),
+            }
+        }
+        written
+    }
+
     /// By log directory, how many partitions lie in it: new ones go where there are fewest.
     pub(crate) fn partitions_by_dir(&self, image: &Image) -> Vec<usize> {
         let mut counts = vec![0; self.log_dirs.len()];
@@ -286,6 +305,7 @@ impl TopicStore {
         topic: Uuid,
         partitions: impl Iterator<Item = (i32, usize)> + Clone,
     ) -> Result<(), Error> {
+        self.log_dirs.iter().try_for_each(|dir| checkpoints::forget(&*self.disk, dir, name))?;
         let ids = partitions.map(|(index, dir)| (PartitionId { topic, index }, &self.log_dirs[dir]));
         for (id, log_dir) in ids.clone() {
             match directory::rename_deleted(&*self.disk, log_dir, name, id) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use logmill_engine::Error;
 use logmill_engine::log::{LogEnd, TimedOffset};
 use logmill_engine::partition::{Appended, Fetched, Isolation, PartitionId, TimeQuery};
-use logmill_engine::shard::OpenPartition;
+use logmill_engine::shard::{OpenPartition, PartitionMarks};
 use tokio::sync::{Notify, oneshot};
 
 use crate::group::{Commit, FetchedTopic, Query};
@@ -35,6 +35,10 @@ pub(crate) enum Command {
     Close(Close),
     /// Say the largest id of a producer that logs and snapshots tell of.
     FindProducerIdMax(oneshot::Sender<Option<i64>>),
+    /// Say how far partitions have come.
+    FindMarks(FindMarks),
+    /// These marks are on the device.
+    MarksWritten(Arc<Vec<PartitionMarks>>),
     /// Use this picture of the topics from here on.
     Publish(Publish),
     /// Serve nothing from a log directory any more.
@@ -154,6 +158,13 @@ pub(crate) struct Open {
 pub(crate) struct Close {
     pub(crate) partitions: Vec<PartitionId>,
     pub(crate) reply: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FindMarks {
+    /// Give up old records first.
+    pub(crate) with_upkeep: bool,
+    pub(crate) reply: oneshot::Sender<Vec<PartitionMarks>>,
 }
 
 #[derive(Debug)]

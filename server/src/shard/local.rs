@@ -13,14 +13,14 @@ use logmill_engine::disk::Disk;
 use logmill_engine::journal::JournalConfig;
 use logmill_engine::log::TimedOffset;
 use logmill_engine::partition::PartitionId;
-use logmill_engine::shard::{OpenPartition, Shard};
+use logmill_engine::shard::{OpenPartition, PartitionMarks, Shard};
 use logmill_engine::{Error, shard};
 use tokio::sync::{Notify, oneshot};
 
 use super::appends::Appends;
 use super::command::{
-    Append, Close, Command, CommitOffsets, FetchOffsets, FindOffsets, OffsetQuery, Open, Publish, Read,
-    ReadAnswer, ReadPartition,
+    Append, Close, Command, CommitOffsets, FetchOffsets, FindMarks, FindOffsets, OffsetQuery, Open, Publish,
+    Read, ReadAnswer, ReadPartition,
 };
 use super::mailbox::{Lanes, Mailbox};
 use super::watches::Watches;
@@ -92,6 +92,15 @@ pub struct LocalShard {
     in_flight: InFlight,
     is_stopping: Cell<bool>,
     stopping: Notify,
+}
+
+/// What a shard leaves behind when it has stopped.
+#[derive(Debug, Default)]
+pub struct Stopped {
+    /// How far its partitions have come.
+    pub marks: Vec<PartitionMarks>,
+    /// Log directories that failed, of which nobody knows what they hold.
+    pub offline_dirs: Vec<usize>,
 }
 
 struct State {
@@ -283,6 +292,8 @@ impl LocalShard {
             Command::FindProducerIdMax(reply) => {
                 answer(reply, self.state.borrow().engine.producer_id_max());
             }
+            Command::FindMarks(find) => self.find_marks(find),
+            Command::MarksWritten(written) => self.marks_written(&written),
             Command::Publish(Publish { image, reply }) => {
                 *self.image.borrow_mut() = image;
                 answer(reply, ());
@@ -401,14 +412,33 @@ impl LocalShard {
         answer(reply, ());
     }
 
+    fn find_marks(&self, FindMarks { with_upkeep, reply }: FindMarks) {
+        let now_ms = self.host.clock.now_ms();
+        let engine = &mut self.state.borrow_mut().engine;
+        if with_upkeep {
+            engine.upkeep(now_ms);
+        }
+        answer(reply, engine.marks());
+    }
+
+    fn marks_written(&self, written: &[PartitionMarks]) {
+        let now_ms = self.host.clock.now_ms();
+        let state = &mut *self.state.borrow_mut();
+        state.engine.marks_written(written, now_ms);
+        state.engine.submit();
+        self.progress(state);
+    }
+
     fn order(&self, order: Order) {
         let orders = self.orders.borrow();
         orders.as_ref().expect("orders come to the controller's shard").push(order);
     }
 
     /// Makes everything durable; waits. The last thing that a clean stop does.
-    pub fn stop(&self) -> Result<(), Error> {
-        self.state.borrow_mut().engine.stop()
+    pub fn stop(&self) -> Result<Stopped, Error> {
+        let engine = &mut self.state.borrow_mut().engine;
+        engine.stop()?;
+        Ok(Stopped { marks: engine.marks(), offline_dirs: engine.offline_dirs().collect() })
     }
 }
 

@@ -9,11 +9,12 @@ pub(crate) mod planted;
 mod watches;
 
 pub(crate) use command::{
-    Append, AppendResult, Close, Command, CommitOffsets, FetchOffsets, FetchedOffsets, FindOffsets,
-    OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition, Watch, WatchedPartition,
+    Append, AppendResult, Close, Command, CommitOffsets, FetchOffsets, FetchedOffsets, FindMarks,
+    FindOffsets, OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition, Watch,
+    WatchedPartition,
 };
 pub(crate) use local::io_error;
-pub use local::{Host, LocalShard, ShardParts};
+pub use local::{Host, LocalShard, ShardParts, Stopped};
 pub use mailbox::{Lanes, Mailbox, connect};
 
 use logmill_engine::partition::PartitionId;

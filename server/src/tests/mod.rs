@@ -8,6 +8,7 @@ mod rules;
 mod seams;
 mod simulation;
 mod tcp_client;
+mod upkeep;
 
 use crate::config::{Config, Machine};
 

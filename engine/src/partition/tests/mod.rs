@@ -45,6 +45,8 @@ fn config() -> PartitionConfig {
         leader_epoch: 0,
         ack: Ack::Durable,
         producer_expiration_ms: DAY_MS,
+        retention: Retention { ms: None, bytes: None },
+        delete_delay_ms: 60_000,
     }
 }
 
@@ -258,7 +260,7 @@ fn snapshots_stand_at_rolls_and_at_the_end_and_go_with_their_segments() {
     assert_eq!(snapshots(&running), bases(&running)[1..], "no other one belongs to a segment");
 
     assert_eq!(running.partition.delete_records_before(85).unwrap(), 85);
-    let deleted = running.partition.delete_below_start(&mut running.cache, NOW_MS, NOW_MS).unwrap();
+    let deleted = running.partition.delete_below_start(&mut running.cache, i64::MAX, NOW_MS, NOW_MS).unwrap();
     assert!(deleted > 1, "{deleted} segments");
     running.partition.remove_due(&running.cache, NOW_MS).unwrap();
     assert_eq!(snapshots(&running), bases(&running));
@@ -271,7 +273,7 @@ fn producers_of_deleted_segments_are_known_on_and_after_a_restart() {
     let written = two_writers(&mut running);
     assert_eq!(running.partition.delete_records_before(120).unwrap(), 120);
     for _ in 0..2 {
-        running.partition.delete_below_start(&mut running.cache, NOW_MS, NOW_MS).unwrap();
+        running.partition.delete_below_start(&mut running.cache, i64::MAX, NOW_MS, NOW_MS).unwrap();
         running.wave().unwrap();
     }
     assert_eq!(running.names(".log"), [format!("{:020}.log", 120)]);
@@ -308,7 +310,7 @@ fn retention_moves_the_start_and_never_past_what_readers_see() {
     let start = running.partition.expire(&mut running.cache, all, NOW_MS).unwrap().unwrap();
     assert!((1..=120).contains(&start), "{start}");
     assert_eq!(running.partition.bounds().start, start);
-    assert!(running.partition.delete_below_start(&mut running.cache, NOW_MS, NOW_MS).unwrap() > 0);
+    assert!(running.partition.delete_below_start(&mut running.cache, i64::MAX, NOW_MS, NOW_MS).unwrap() > 0);
 }
 
 #[test]

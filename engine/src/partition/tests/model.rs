@@ -116,7 +116,7 @@ impl Model {
             _ => {
                 let start = self.numbers.below(self.durable as u64 + 1) as i64;
                 self.start = running.partition.delete_records_before(start)?;
-                running.partition.delete_below_start(&mut running.cache, NOW_MS, NOW_MS)?;
+                running.partition.delete_below_start(&mut running.cache, i64::MAX, NOW_MS, NOW_MS)?;
                 running.partition.remove_due(&running.cache, NOW_MS)
             }
         }

@@ -1,0 +1,89 @@
+//! `Upkeep`: what a shard does from time to time: it gives up old records, and says how far its partitions have
+//! come, for the next start.
+
+use super::commit::Share;
+use super::shard::Shard;
+use crate::error::Error;
+use crate::partition::{Marks, PartitionId};
+
+/// How far one partition has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionMarks {
+    /// Which.
+    pub id: PartitionId,
+    /// Its topic's name.
+    pub topic: String,
+    /// Which log directory it lies in, as an index.
+    pub dir: usize,
+    /// Its marks.
+    pub marks: Marks,
+}
+
+impl Shard {
+    /// Keeps readers from what no setting keeps, and removes files of deleted segments whose time has come. What
+    /// is not read any more is deleted once its partition's start is written down: [`Shard::marks_written`].
+    pub fn upkeep(&mut self, now_ms: i64) {
+        for id in self.online() {
+            let slot = self.partitions.get_mut(&id).expect("it was listed");
+            let done = slot.partition.upkeep(&mut self.cache, now_ms);
+            report(done, &slot.topic, id);
+        }
+    }
+
+    /// How far the partitions have come, but for those whose log directory is offline.
+    pub fn marks(&self) -> Vec<PartitionMarks> {
+        let marks = self.online().into_iter().map(|id| {
+            let slot = &self.partitions[&id];
+            PartitionMarks { id, topic: slot.topic.clone(), dir: slot.dir, marks: slot.partition.marks() }
+        });
+        marks.collect()
+    }
+
+    /// These are on the device: what lies in front of their starts may go.
+    pub fn marks_written(&mut self, written: &[PartitionMarks], now_ms: i64) {
+        for PartitionMarks { id, dir, marks, .. } in written {
+            // It may have been closed meanwhile, or its directory have failed.
+            let Some(slot) = self.partitions.get_mut(id).filter(|_| !self.dirs[*dir].is_offline) else {
+                continue;
+            };
+            let segment = slot.partition.end().segment;
+            let due_ms = now_ms.saturating_add(slot.partition.config().delete_delay_ms);
+            let deleted = slot.partition.delete_below_start(&mut self.cache, marks.start, now_ms, due_ms);
+            // Where everything goes the last segment was sealed for that, and a wave has to cover it.
+            if slot.partition.end().segment != segment {
+                slot.share = Share::Direct;
+                self.dirs[*dir].waves.enroll(*id);
+            }
+            match &deleted {
+                Ok(count) if *count > 0 => tracing::info!(
+                    "{}-{}: begins at offset {}, {count} segments in front of it deleted",
+                    slot.topic,
+                    id.index,
+                    marks.start
+                ),
+                _ => (),
+            }
+            report(deleted.map(drop), &slot.topic, *id);
+        }
+    }
+
+    /// Log directories that failed.
+    pub fn offline_dirs(&self) -> impl Iterator<Item = usize> {
+        (0..self.dirs.len()).filter(|dir| self.dirs[*dir].is_offline)
+    }
+
+    /// Partitions that are served, in an order that is the same for the same ones.
+    fn online(&self) -> Vec<PartitionId> {
+        let online = self.partitions.iter().filter(|(_, slot)| !self.dirs[slot.dir].is_offline);
+        let mut ids: Vec<PartitionId> = online.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+/// What cannot be given up now is tried again the next time.
+fn report(done: Result<(), Error>, topic: &str, id: PartitionId) {
+    if let Err(error) = done {
+        tracing::error!("{topic}-{}: old records are not given up: {error}", id.index);
+    }
+}

@@ -1,0 +1,127 @@
+//! Old records go, and a start knows how far the logs had come.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::config;
+use super::requests::{CREATE_TOPICS, FETCH, PRODUCE, create_topic, fetch, produce};
+use super::tcp_client::TcpClient;
+use crate::broker::{self, Running};
+use crate::wire::messages::create_topics::{CreatableTopicConfig, CreateTopicsResponse};
+use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
+use crate::wire::messages::fetch::{FetchResponse, PartitionData};
+use crate::wire::messages::produce::ProduceResponse;
+use crate::wire::{Api, ErrorCode, Text};
+
+const DELETE_TOPICS: i16 = 6;
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn start(dir: &Path) -> Running {
+    broker::start(config(&[
+        ("log.dirs", dir.to_str().unwrap()),
+        ("log.retention.check.interval.ms", "20"),
+        ("log.flush.offset.checkpoint.interval.ms", "20"),
+    ]))
+    .unwrap()
+}
+
+fn stop(broker: Running) {
+    broker.broker().stop.ask();
+    broker.join().unwrap();
+}
+
+/// Makes the topic `t`, whose segments hold a batch or two and are not kept.
+fn make_topic(client: &mut TcpClient) {
+    let mut request = create_topic("t", 1);
+    request.topics[0].configs =
+        [("internal.segment.bytes", "100"), ("retention.bytes", "0"), ("file.delete.delay.ms", "0")]
+            .map(|(key, value)| CreatableTopicConfig {
+                name: Text::from(key),
+                value: Some(Text::from(value)),
+            })
+            .to_vec();
+    let created: CreateTopicsResponse = client.ask(Api::CreateTopics, CREATE_TOPICS, &request);
+    assert_eq!(created.topics[0].error_code, 0, "{:?}", created.topics[0].error_message);
+}
+
+fn produce_some(client: &mut TcpClient) {
+    for _ in 0..5 {
+        let produced: ProduceResponse =
+            client.ask(Api::Produce, PRODUCE, &produce("t", &[(0, b"a payload of some bytes")]));
+        assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
+    }
+}
+
+fn read_from(client: &mut TcpClient, offset: i64) -> PartitionData {
+    let mut response: FetchResponse = client.ask(Api::Fetch, FETCH, &fetch("t", &[(0, offset)], 0, 0));
+    response.responses.remove(0).partitions.remove(0)
+}
+
+fn segments(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir.join("t-0")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    names.filter(|name| name.ends_with(".log") || name.ends_with(".deleted")).collect()
+}
+
+fn lines(dir: &Path, file: &str) -> String {
+    std::fs::read_to_string(dir.join(file)).unwrap_or_default()
+}
+
+/// Waits for what upkeep does some time.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < DEADLINE, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_not_kept_is_gone_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let running = start(dir);
+    let mut client = TcpClient::connect(&running);
+    make_topic(&mut client);
+    produce_some(&mut client);
+    eventually("the segments are still there", || segments(dir) == ["00000000000000000005.log"]);
+    assert_eq!(read_from(&mut client, 4).error_code, ErrorCode::OffsetOutOfRange as i16);
+    assert_eq!(read_from(&mut client, 5).error_code, 0);
+    stop(running);
+    assert_eq!(lines(dir, "log-start-offset-checkpoint"), "0\n1\nt 0 5\n");
+    assert_eq!(lines(dir, "recovery-point-offset-checkpoint"), "0\n1\nt 0 5\n");
+    assert_eq!(lines(dir, "replication-offset-checkpoint"), "0\n1\nt 0 5\n");
+
+    // As after a kill: no clean stop is claimed, and only the checkpoints say where the log begins.
+    std::fs::remove_file(dir.join(".kafka_cleanshutdown")).unwrap();
+    let running = start(dir);
+    let mut client = TcpClient::connect(&running);
+    let data = read_from(&mut client, 5);
+    assert_eq!((data.error_code, data.log_start_offset, data.high_watermark), (0, 5, 5));
+    stop(running);
+}
+
+#[test]
+fn the_next_topic_of_a_name_is_not_taken_for_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let running = start(dir);
+    let mut client = TcpClient::connect(&running);
+    make_topic(&mut client);
+    produce_some(&mut client);
+    eventually("the start was not written down", || {
+        lines(dir, "log-start-offset-checkpoint").contains("t 0 5")
+    });
+    let topic = DeleteTopicState { name: Some(Text::from_static("t")), ..DeleteTopicState::default() };
+    let request = DeleteTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
+    let deleted: DeleteTopicsResponse = client.ask(Api::DeleteTopics, DELETE_TOPICS, &request);
+    assert_eq!(deleted.responses[0].error_code, 0);
+    for file in
+        ["log-start-offset-checkpoint", "recovery-point-offset-checkpoint", "replication-offset-checkpoint"]
+    {
+        assert!(!lines(dir, file).contains("t 0"), "{file}");
+    }
+    make_topic(&mut client);
+    assert_eq!(read_from(&mut client, 0).error_code, 0);
+    stop(running);
+}
