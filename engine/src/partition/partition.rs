@@ -47,7 +47,7 @@ pub struct PartitionConfig {
 pub struct Marks {
     /// Everything in front of it is on the device.
     pub recovery_point: i64,
-    /// Nobody reads in front of it.
+    /// Nobody reads in front of it. Never behind the recovery point.
     pub start: i64,
     /// Readers see so far.
     pub high_watermark: i64,
@@ -345,13 +345,20 @@ impl Partition {
         Ok(self.log.start_offset())
     }
 
-    /// How far it has come.
+    /// How far it has come. The start does not pass the recovery point: a start of the process reads what lies
+    /// between them, for the producers' sake.
     pub fn marks(&self) -> Marks {
+        let recovery_point = self.log.recovery_point();
         Marks {
-            recovery_point: self.log.recovery_point(),
-            start: self.log.start_offset(),
+            recovery_point,
+            start: self.log.start_offset().min(recovery_point),
             high_watermark: self.readable.offset,
         }
+    }
+
+    /// Whether its start waits for the recovery point to be written down.
+    pub fn start_needs_sync(&self) -> bool {
+        self.log.start_offset() > self.log.recovery_point()
     }
 
     /// Gives up what its settings do not keep, as far as readers see, and removes files whose time has come.

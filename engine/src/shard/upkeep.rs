@@ -22,11 +22,16 @@ pub struct PartitionMarks {
 impl Shard {
     /// Keeps readers from what no setting keeps, and removes files of deleted segments whose time has come. What
     /// is not read any more is deleted once its partition's start is written down: [`Shard::marks_written`].
+    /// [`Shard::submit`] comes next.
     pub fn upkeep(&mut self, now_ms: i64) {
         for id in self.online() {
             let slot = self.partitions.get_mut(&id).expect("it was listed");
             let done = slot.partition.upkeep(&mut self.cache, now_ms);
             report(done, &slot.topic, id);
+            if slot.partition.start_needs_sync() {
+                slot.share = Share::Direct;
+                self.dirs[slot.dir].waves.enroll(id);
+            }
         }
     }
 

@@ -55,11 +55,11 @@ pub(crate) fn write(disk: &dyn Disk, log_dir: &Path, marks: &[PartitionMarks]) -
         };
         marks.iter().map(line).collect::<Vec<_>>()
     };
-    // The start first: should the others be missing, nothing that was deleted comes back.
+    // The start last: it must not pass the recovery point.
+    replace(disk, log_dir, RECOVERY_POINTS, &lines(|marks| marks.marks.recovery_point))?;
     let mut starts = lines(|marks| marks.marks.start);
     starts.retain(|line| line.offset > 0);
     replace(disk, log_dir, LOG_STARTS, &starts)?;
-    replace(disk, log_dir, RECOVERY_POINTS, &lines(|marks| marks.marks.recovery_point))?;
     replace(disk, log_dir, HIGH_WATERMARKS, &lines(|marks| marks.marks.high_watermark))
 }
 

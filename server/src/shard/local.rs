@@ -414,11 +414,13 @@ impl LocalShard {
 
     fn find_marks(&self, FindMarks { with_upkeep, reply }: FindMarks) {
         let now_ms = self.host.clock.now_ms();
-        let engine = &mut self.state.borrow_mut().engine;
+        let state = &mut *self.state.borrow_mut();
         if with_upkeep {
-            engine.upkeep(now_ms);
+            state.engine.upkeep(now_ms);
         }
-        answer(reply, engine.marks());
+        answer(reply, state.engine.marks());
+        state.engine.submit();
+        self.progress(state);
     }
 
     fn marks_written(&self, written: &[PartitionMarks]) {

@@ -53,3 +53,22 @@ fn other_whole_batches_in_the_same_place_are_refused_with_both() {
     }
     assert_eq!(content(&disk, "00000000000000000000.log"), log);
 }
+
+#[test]
+fn a_batch_that_lost_the_sector_it_begins_in_comes_back() {
+    let disk = Bench::with_batches(3).disk;
+    let log = content(&disk, "00000000000000000000.log");
+    let from = batch_len() as usize;
+    // Up to ten bytes are base offset, and zeros of a length: no checksum tells that they are gone.
+    for lost in 1..=30 {
+        let mut torn = log.clone();
+        torn[from..from + lost].fill(0);
+        put(&disk, "00000000000000000000.log", &torn);
+        let written = replay(&disk, 0, from as u64, &log[from..]).unwrap();
+        assert_eq!(
+            (written > 0, content(&disk, "00000000000000000000.log")),
+            (log != torn, log.clone()),
+            "{lost} bytes"
+        );
+    }
+}

@@ -5,7 +5,7 @@ use super::*;
 use crate::disk::sim::{SimDisk, Step};
 use crate::format::batch::{CRC_FROM, HEADER_LEN};
 use crate::journal::{JournalConfig, read_all};
-use crate::partition::Isolation;
+use crate::partition::{Isolation, Marks};
 
 const DIR: &str = "/data";
 const PARTITIONS: i32 = 3;
@@ -13,6 +13,8 @@ const PARTITIONS: i32 = 3;
 const JOURNAL_FILE_BYTES: u64 = 16 * 1024;
 /// A few appends fill one of these too.
 const SEGMENT_BYTES: u64 = 4_000;
+/// So much of a partition is kept.
+const RETENTION_BYTES: u64 = SEGMENT_BYTES;
 /// Larger than what a wave puts into the journal.
 const LARGE_BYTES: usize = 66_000;
 
@@ -44,10 +46,15 @@ struct Run {
     disk: SimDisk,
     shard: Shard,
     expected: Vec<Expected>,
+    /// What was written down of the partitions last.
+    marks: Vec<Marks>,
     numbers: Numbers,
 }
 
-fn start(disk: &SimDisk, shard_index: usize) -> Result<Shard, Error> {
+/// What is written down of a partition that nobody has looked at.
+const NO_MARKS: Marks = Marks { recovery_point: 0, start: 0, high_watermark: 0 };
+
+fn start(disk: &SimDisk, shard_index: usize, marks: &[Marks]) -> Result<Shard, Error> {
     let dir = PathBuf::from(DIR);
     let mut recovered = read_all(disk, &dir)?;
     let journal = JournalConfig {
@@ -64,6 +71,10 @@ fn start(disk: &SimDisk, shard_index: usize) -> Result<Shard, Error> {
         let replay = recovered.take(id(index));
         let mut opened = OpenPartition { replay, ..partition(index, Ack::Durable) };
         opened.config.log.segment_bytes = SEGMENT_BYTES;
+        opened.config.retention.bytes = Some(RETENTION_BYTES);
+        opened.config.delete_delay_ms = 0;
+        let marks = &marks[index as usize];
+        (opened.known.recovery_point, opened.known.start_offset) = (marks.recovery_point, marks.start);
         shard.open(&opened, NOW_MS)?;
     }
     shard.begin()?;
@@ -78,18 +89,28 @@ impl Run {
             directory::create(&disk, Path::new(DIR), "t", id(index)).unwrap();
         }
         disk.settle();
-        let shard = start(&disk, 0).unwrap();
+        let marks = vec![NO_MARKS; PARTITIONS as usize];
+        let shard = start(&disk, 0, &marks).unwrap();
         let expected = vec![Expected::default(); PARTITIONS as usize];
-        Run { disk, shard, expected, numbers: Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) }
+        Run { disk, shard, expected, marks, numbers: Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) }
     }
 
     /// One thing that a shard's thread may do.
     fn act(&mut self) {
-        match self.numbers.below(8) {
-            0..=3 => self.append(),
-            4 => self.shard.submit(),
+        match self.numbers.below(17) {
+            0..=7 => self.append(),
+            8..=9 => self.shard.submit(),
+            10 => self.upkeep(),
             _ => self.finish_one(),
         }
+    }
+
+    /// Gives old records up. Whoever writes marks down does so durably, and says so then.
+    fn upkeep(&mut self) {
+        self.shard.upkeep(NOW_MS);
+        let written = self.shard.marks();
+        self.marks = written.iter().map(|written| written.marks).collect();
+        self.shard.marks_written(&written, NOW_MS);
     }
 
     fn append(&mut self) {
@@ -137,7 +158,7 @@ fn stamped(mut bytes: Vec<u8>, base_offset: i64) -> Vec<u8> {
 /// All batches of a partition, as a reader gets them.
 fn read_all_batches(shard: &mut Shard, index: i32) -> Vec<Vec<u8>> {
     let mut batches = Vec::new();
-    let mut offset = 0;
+    let mut offset = shard.bounds(id(index)).unwrap().start;
     loop {
         let fetched = shard.fetch(id(index), offset, 1 << 20, Isolation::Uncommitted).unwrap();
         let Some(slice) = fetched.slice else { return batches };
@@ -158,21 +179,25 @@ fn read_all_batches(shard: &mut Shard, index: i32) -> Vec<Vec<u8>> {
 
 fn check(shard: &mut Shard, expected: &[Expected], what: &str) {
     for (index, Expected { batches, acked, .. }) in expected.iter().enumerate() {
+        let start = shard.bounds(id(index as i32)).unwrap().start;
         let found = read_all_batches(shard, index as i32);
-        assert!(found.len() >= *acked, "{what}: partition {index} has {} of {acked} batches", found.len());
-        assert!(found.len() <= batches.len(), "{what}: partition {index} has batches that nobody appended");
-        for (position, (found, appended)) in found.iter().zip(batches).enumerate() {
+        let is_given_up = |batch: &Vec<u8>| BatchHeader::view(batch).unwrap().last_offset() < start;
+        let given_up = batches.partition_point(is_given_up);
+        let known = given_up + found.len();
+        assert!(known >= *acked, "{what}: partition {index} has {known} of {acked} batches");
+        assert!(known <= batches.len(), "{what}: partition {index} has batches that nobody appended");
+        for (position, (found, appended)) in found.iter().zip(&batches[given_up..]).enumerate() {
             assert!(found == appended, "{what}: partition {index}: batch {position} is another one");
         }
     }
 }
 
 /// Starts on what a crash left, and once more on what a crash of that start leaves.
-fn check_crash(disk: &SimDisk, step: &Step, seed: u64, expected: &[Expected]) {
+fn check_crash(disk: &SimDisk, step: &Step, seed: u64, expected: &[Expected], marks: &[Marks]) {
     let what = format!("seed {seed}, {step}");
     disk.keep_crash_points();
     // Another shard may own the partitions.
-    let mut shard = start(disk, seed as usize % 3).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut shard = start(disk, seed as usize % 3, marks).unwrap_or_else(|error| panic!("{what}: {error}"));
     check(&mut shard, expected, &what);
     let points = disk.take_crash_points();
     if points.is_empty() {
@@ -181,7 +206,7 @@ fn check_crash(disk: &SimDisk, step: &Step, seed: u64, expected: &[Expected]) {
     let (step, again) = &points[seed as usize % points.len()];
     let what = format!("{what}, then {step}");
     for again in [again.after_crash(seed), again.after_kill()] {
-        let mut shard = start(&again, 0).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let mut shard = start(&again, 0, marks).unwrap_or_else(|error| panic!("{what}: {error}"));
         check(&mut shard, expected, &what);
     }
 }
@@ -199,11 +224,12 @@ fn crash_everywhere(seed: u64, acts: usize) -> usize {
             let mut expected = run.expected.clone();
             expected.iter_mut().zip(&acked).for_each(|(expected, acked)| expected.acked = *acked);
             let seed = seed * 1_000_003 + act as u64;
-            check_crash(&point.after_crash(seed), &step, seed, &expected);
-            check_crash(&point.after_kill(), &step, seed, &expected);
+            check_crash(&point.after_crash(seed), &step, seed, &expected, &run.marks);
+            check_crash(&point.after_kill(), &step, seed, &expected, &run.marks);
             crashes += 2;
         }
     }
+    assert!(run.marks.iter().any(|marks| marks.start > 0), "nothing was given up");
     crashes
 }
 
