@@ -45,7 +45,7 @@ pub struct FoundFrames {
     frames: Vec<FoundFrame>,
     /// What stands behind the last whole frame, in words.
     end: String,
-    /// A whole frame, where the file's first one is not whole.
+    /// A whole frame behind one that is not whole.
     stray: Option<FoundFrame>,
     bytes_read: u64,
 }
@@ -115,9 +115,6 @@ impl FoundFrames {
         read_to(&mut content, behind + LOOKED_AT_BEHIND)?;
         let last = frames.last().map(|frame| frame.numbers);
         let stray = later_frame(content.as_slice(), behind, last);
-        if let (Some(stray), Some(_)) = (&stray, frames.last()) {
-            return Err(out_of_order(&path, position, &end, stray));
-        }
         let bytes_read = content.len() as u64;
         content.resize(position);
         let content = Bytes::from_owner(content);
@@ -186,7 +183,9 @@ impl Recovered {
             let is_of_newest =
                 |stray: &FoundFrame| newest.is_none_or(|newest| newest.nonce == stray.numbers.nonce);
             let is_later = |stray: &FoundFrame| stray.numbers.generation >= recovered.next_generation;
-            if let Some(stray) = file.stray.filter(|stray| is_of_newest(stray) && is_later(stray)) {
+            let is_first = file.frames.is_empty();
+            if let Some(stray) = file.stray.filter(|stray| is_first && is_of_newest(stray) && is_later(stray))
+            {
                 return Err(out_of_order(&file.path, 0, &file.end, &stray));
             }
             if file.newest().is_some() {
@@ -199,6 +198,11 @@ impl Recovered {
             let oldest_generation = newest.newest().expect("it has a frame").oldest_generation;
             recovered.first_slots.insert(shard, (newest.name.slot + 1) % SLOTS);
             files.retain(|file| file.newest_generation() >= oldest_generation);
+            // A file that nobody needs may have been cut off while its first frame was written over: any of
+            // its blocks may be new ones.
+            if let Some((file, stray)) = files.iter().find_map(|file| Some((file, file.stray.as_ref()?))) {
+                return Err(out_of_order(&file.path, file.content.len(), &file.end, stray));
+            }
             check_chain(&files, oldest_generation)?;
             live.append(&mut files);
         }
