@@ -1,4 +1,4 @@
-//! What the engine does with a batch: check it, append it, find it, and commit many partitions at once.
+//! What the engine does with a batch: check it, append it, and find it.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -14,7 +14,7 @@ use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
 use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
 use logmill_engine::log::{LogLimits, Retention};
 use logmill_engine::partition::{Ack, Isolation, Known, PartitionConfig, PartitionId, directory};
-use logmill_engine::shard::{OpenPartition, Shard, ShardConfig};
+use logmill_engine::shard::{CommitLimits, OpenPartition, Shard, ShardConfig};
 
 const BATCH_BYTES: usize = 16 * 1024;
 /// Appends to one set of files before they are begun anew, so that a run does not fill the disk.
@@ -52,7 +52,11 @@ fn shard(partitions: i32, ack: Ack) -> (Shard, tempfile::TempDir) {
     } else {
         OsDisk::with_helper(|work| std::thread::Builder::new().spawn(work).map(drop))
     });
-    let config = ShardConfig { log_dirs: vec![dir.path().to_owned()], journals: Vec::new() };
+    let config = ShardConfig {
+        log_dirs: vec![dir.path().to_owned()],
+        journals: Vec::new(),
+        limits: CommitLimits::default(),
+    };
     let mut shard = Shard::new(disk.clone(), config).expect("a shard starts");
     for index in 0..partitions {
         open(&mut shard, &*disk, dir.path(), index, ack);
@@ -87,7 +91,7 @@ fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
         dir: 0,
         config,
         known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
-        replay: Default::default(),
+        replay: PartitionReplay::default(),
     };
     shard.open(&partition, NOW_MS).expect("a partition opens");
 }
@@ -159,27 +163,6 @@ fn append(c: &mut Criterion) {
     group.finish();
 }
 
-fn commit(c: &mut Criterion) {
-    let mut group = c.benchmark_group("commit");
-    let bytes = batch(4_096);
-    for partitions in [1, 16, 64] {
-        let (mut shard, _dir) = shard(partitions, Ack::Durable);
-        group.throughput(Throughput::Elements(partitions as u64)).sample_size(10);
-        group.bench_function(BenchmarkId::new("4 KiB to each of some partitions", partitions), |b| {
-            b.iter(|| {
-                for partition in 0..partitions {
-                    shard.append(id(partition), bytes.clone(), NOW_MS).expect("an append succeeds");
-                }
-                shard.submit();
-                while shard.take_progress().released.is_empty() {
-                    shard.reap();
-                }
-            });
-        });
-    }
-    group.finish();
-}
-
 fn find(c: &mut Criterion) {
     let mut group = c.benchmark_group("find");
     let (mut shard, _dir) = shard(1, Ack::PageCache);
@@ -227,5 +210,5 @@ fn crash(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, check_and_stamp, append, commit, find, crash);
+criterion_group!(benches, check_and_stamp, append, find, crash);
 criterion_main!(benches);

@@ -101,7 +101,10 @@ const GROUPS: &[Group] = &[
         claim: "every case of the benchmarks runs",
         minutes: 3,
         needs: &[],
-        steps: &[cargo(&["bench", "--workspace", "--bench", "engine", "--", "--test"])],
+        steps: &[
+            cargo(&["bench", "--workspace", "--bench", "engine", "--", "--test"]),
+            cargo(&["bench", "--workspace", "--bench", "commit", "--", "--quick"]),
+        ],
     },
     Group {
         name: "power",
@@ -125,6 +128,11 @@ const GROUPS: &[Group] = &[
 /// Runs that take too long to be part of the whole: command, minutes, what it tells.
 const LONG_RUNS: &[(&str, u32, &str)] = &[
     ("cargo run --release -- bench compare", 15, "throughput and CPU per GB beside Apache Kafka"),
+    (
+        "cargo bench --workspace --bench commit -- --check",
+        40,
+        "what it costs to make many partitions durable at once",
+    ),
     ("cargo run --release -- bench power --cuts 200", 3, "what outlives a loss of power"),
     ("cargo run --release -- bench kills --kills 500", 6, "what outlives SIGKILL and SIGTERM"),
     ("cargo run --release -- bench failing", 1, "what is served after a disk failed"),

@@ -27,7 +27,7 @@ pub use control::ControlRecord;
 pub use header::{BatchHeader, ProducerSequence};
 pub use index_entry::{AbortedEntry, OffsetEntry, TimeEntry};
 pub use meta_properties::MetaProperties;
-pub use partition_id::PartitionId;
+pub use partition_id::{PartitionId, PartitionMap};
 pub use producer_batches::{BatchNote, ProducerBatches};
 pub use producer_snapshot::ProducerEntry;
 pub use record::Record;

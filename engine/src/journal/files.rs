@@ -1,13 +1,12 @@
 //! `Files`: the files that a journal's frames go into, in turn, and which of them may be written anew.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use super::name::{JournalName, SLOTS};
 use crate::disk::{DIRECT_ALIGN, Disk, OpenFile, OpenMode};
 use crate::error::Error;
-use crate::format::PartitionId;
+use crate::format::{PartitionId, PartitionMap};
 
 /// The part of the last free file that appends leave to recovery points, without which no file becomes free.
 const RESERVED_SHARE: u64 = 4;
@@ -31,7 +30,7 @@ struct Slot {
     generation: Option<u64>,
     /// Partitions with pieces in it that are above their durable recovery points, and the offset behind the
     /// last of these.
-    needed: BTreeMap<PartitionId, i64>,
+    needed: PartitionMap<i64>,
 }
 
 impl Files {
@@ -52,7 +51,7 @@ impl Files {
             let opening = || format!("opening {}", path.display());
             is_new |= make_file(disk, &path, file_bytes).map_err(Error::io(opening()))?;
             let file = disk.open(&path, OpenMode::Direct).map_err(Error::io(opening()))?;
-            slots.push(Slot { file, generation: None, needed: BTreeMap::new() });
+            slots.push(Slot { file, generation: None, needed: PartitionMap::default() });
         }
         if is_new {
             disk.sync_dir(log_dir).map_err(Error::io(format_args!("syncing {}", log_dir.display())))?;
@@ -79,7 +78,11 @@ impl Files {
     }
 
     /// Gives a frame its place, in the next file when the current one is full: file, position, generation.
-    pub(super) fn place(&mut self, len: usize, mut ends: BTreeMap<PartitionId, i64>) -> (OpenFile, u64, u64) {
+    pub(super) fn place(
+        &mut self,
+        len: usize,
+        ends: impl Iterator<Item = (PartitionId, i64)>,
+    ) -> (OpenFile, u64, u64) {
         if self.position + len as u64 > self.file_bytes {
             assert!(self.has_free_next(), "a frame is built only where there is room for it");
             self.current = (self.current + 1) % SLOTS;
@@ -90,7 +93,7 @@ impl Files {
         let position = self.position;
         self.position += len as u64;
         let slot = &mut self.slots[self.current];
-        slot.needed.append(&mut ends);
+        slot.needed.extend(ends);
         (slot.file.clone(), position, self.generation)
     }
 
@@ -120,13 +123,20 @@ impl Files {
     }
 
     /// Partitions with pieces in the oldest full file, and the offset behind the last of these.
-    pub(super) fn needed_by(&self) -> impl Iterator<Item = (PartitionId, i64)> + '_ {
+    pub(super) fn needed_by(&self) -> Vec<(PartitionId, i64)> {
         let oldest = self.oldest_full().into_iter();
-        oldest.flat_map(|slot| self.slots[slot].needed.iter().map(|(id, end)| (*id, *end)))
+        let mut needed: Vec<(PartitionId, i64)> =
+            oldest.flat_map(|slot| self.slots[slot].needed.iter().map(|(id, end)| (*id, *end))).collect();
+        // In an order that does not come from the map.
+        needed.sort_unstable();
+        needed
     }
 
-    /// The generation of the oldest full file.
-    pub(super) fn oldest_full_generation(&self) -> Option<u64> {
+    /// The generation of the oldest full file, once no more than `free_min` are free.
+    pub(super) fn generation_to_free(&self, free_min: usize) -> Option<u64> {
+        if self.free() > free_min {
+            return None;
+        }
         self.oldest_full().and_then(|slot| self.slots[slot].generation)
     }
 

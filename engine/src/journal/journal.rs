@@ -9,12 +9,12 @@ use super::files::Files;
 use super::frame::{FRAME_BYTES_MAX, FrameBuilder, FrameNumbers, ItemKind, Place};
 use crate::disk::{AlignedBuf, Disk, OpenFile};
 use crate::error::Error;
-use crate::format::PartitionId;
+use crate::format::{PartitionId, PartitionMap};
 
 /// Memory that a frame begins with; it grows, and is used again.
 const FRAME_BYTES_FIRST: usize = 64 * 1024;
 /// A frame's memory above this is given back when the frame is written.
-const FRAME_BYTES_KEPT: usize = 4 << 20;
+const FRAME_BYTES_KEPT: usize = 8 << 20;
 
 /// Where a journal lies, and what a start found out for it.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub struct Journal {
     sequence: u64,
     building: FrameBuilder,
     /// Partitions with a piece in the frame that is being built, and the offset behind its last one.
-    building_ends: BTreeMap<PartitionId, i64>,
+    building_ends: PartitionMap<i64>,
     in_flight: Option<InFlight>,
     /// Memory of a frame that was written.
     spare: Option<AlignedBuf>,
@@ -97,7 +97,7 @@ impl Journal {
             nonce: *nonce,
             sequence: 1,
             building: FrameBuilder::new(AlignedBuf::with_capacity(FRAME_BYTES_FIRST)),
-            building_ends: BTreeMap::new(),
+            building_ends: PartitionMap::default(),
             in_flight: None,
             spare: None,
             states: BTreeMap::new(),
@@ -158,7 +158,7 @@ impl Journal {
     pub fn seal_frame(&mut self) -> FrameWrite {
         assert!(self.in_flight.is_none(), "one frame is in flight at a time");
         let states = self.push_states();
-        let ends = std::mem::take(&mut self.building_ends);
+        let ends = self.building_ends.drain();
         let (file, position, generation) = self.files.place(self.building.len(), ends);
         let numbers = FrameNumbers {
             nonce: self.nonce,
@@ -228,14 +228,14 @@ impl Journal {
         }
     }
 
-    /// The oldest full file's generation: it cannot be written anew before the partitions of
-    /// [`Journal::needed_by`] are durable where they lie.
-    pub fn oldest_full(&self) -> Option<u64> {
-        self.files.oldest_full_generation()
+    /// The generation of the oldest full file, if no more than `free_min` are free: it cannot be written anew
+    /// before the partitions of [`Journal::needed_by`] are durable where they lie.
+    pub fn generation_to_free(&self, free_min: usize) -> Option<u64> {
+        self.files.generation_to_free(free_min)
     }
 
     /// Partitions with pieces in the oldest full file, and the offset behind the last of these.
-    pub fn needed_by(&self) -> impl Iterator<Item = (PartitionId, i64)> + '_ {
+    pub fn needed_by(&self) -> Vec<(PartitionId, i64)> {
         self.files.needed_by()
     }
 

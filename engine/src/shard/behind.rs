@@ -8,8 +8,9 @@ use super::commit::Mark;
 use crate::journal::Journal;
 use crate::partition::PartitionId;
 
-/// Syncs behind the journal that are in flight at a time, for one log directory of one shard.
-pub(super) const BACKGROUND_SYNCS_MAX: usize = 2;
+/// So many times as many syncs are in flight, by how many files of the journal are still free: waves that are
+/// a little slower are better than a journal that is full.
+const URGENCY: [usize; 4] = [4, 2, 2, 1];
 
 /// A partition that is being made durable where it lies.
 #[derive(Debug)]
@@ -33,10 +34,11 @@ pub(super) struct Behind {
 
 impl Behind {
     /// Looks whether another file of the journal is to be freed.
-    pub(super) fn follow(&mut self, journal: &Journal) {
-        if self.generation != journal.oldest_full() {
-            self.generation = journal.oldest_full();
-            self.waiting = journal.needed_by().collect();
+    pub(super) fn follow(&mut self, journal: &Journal, free_files_min: usize) {
+        let generation = journal.generation_to_free(free_files_min);
+        if self.generation != generation {
+            self.generation = generation;
+            self.waiting = generation.map(|_| journal.needed_by()).unwrap_or_default().into();
         }
     }
 
@@ -44,9 +46,11 @@ impl Behind {
     pub(super) fn next(
         &mut self,
         journal: &Journal,
+        syncs_max: usize,
         is_busy: impl Fn(PartitionId) -> bool,
     ) -> Option<PartitionId> {
-        if self.syncs_in_flight >= BACKGROUND_SYNCS_MAX {
+        let urgency = URGENCY[journal.free_files_count().min(URGENCY.len() - 1)];
+        if self.syncs_in_flight >= syncs_max * urgency {
             return None;
         }
         for _ in 0..self.waiting.len() {

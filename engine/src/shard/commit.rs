@@ -13,11 +13,6 @@ use crate::journal::{Place, StateRecord};
 use crate::log::LogEnd;
 use crate::partition::{Ack, Appended, PartitionId};
 
-/// A partition with so many bytes in a wave is synced where they lie: a second copy would cost more.
-const DIRECT_BYTES_MIN: usize = 64 * 1024;
-/// Only so many partitions of a wave are: each costs a sync, and the journal one for all.
-const DIRECT_PARTITIONS_MAX: usize = 16;
-
 /// How a partition's appends of the open wave become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
@@ -49,8 +44,9 @@ impl Shard {
         }
         let is_durable = slot.partition.ack() == Ack::Durable;
         let end_before = slot.partition.end();
-        let share = &mut slot.share;
+        let (share, unmarked_bytes) = (&mut slot.share, &mut slot.unmarked_bytes);
         let appended = slot.partition.append(&mut self.cache, bytes, now_ms, |end, parts| {
+            *unmarked_bytes += (parts[0].len() + parts[1].len()) as u64;
             if is_durable {
                 dir.take_share(id, share, end, parts);
             }
@@ -100,10 +96,11 @@ impl Shard {
             if std::mem::take(&mut slot.share) == Share::Direct {
                 let submitted = submit_syncs(slot, &mut *self.queue, Op::Wave { dir })?;
                 ops += submitted;
-                slot.direct = Some(slot.mark(id));
+                slot.direct = Some(slot.mark(id).0);
             }
             covered.push((id, slot.partition.end()));
         }
+        self.dirs[dir].counts.wave_syncs += ops as u64;
         if let Some(frame) = self.dirs[dir].take_frame() {
             let token = Op::Frame { dir }.token();
             self.queue
@@ -112,6 +109,7 @@ impl Shard {
             ops += 1;
         }
         self.syncs += ops as u64;
+        self.dirs[dir].counts.waves += 1;
         self.dirs[dir].waves.started(ops, covered);
         self.release_finished(dir);
         Ok(())
@@ -121,7 +119,7 @@ impl Shard {
     fn sync_behind(&mut self, dir: usize) -> Result<(), Error> {
         while let Some(id) = self.next_behind(dir) {
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
-            let mark = slot.mark(id);
+            let (mark, bytes) = slot.mark(id);
             let job = self.dirs[dir].behind.free_job();
             let syncs = submit_syncs(slot, &mut *self.queue, Op::Behind { dir, job })?;
             if syncs == 0 {
@@ -129,17 +127,20 @@ impl Shard {
             } else {
                 slot.is_behind = true;
                 self.syncs += syncs as u64;
-                self.dirs[dir].behind.begin(mark, syncs);
+                let log_dir = &mut self.dirs[dir];
+                log_dir.behind.begin(mark, syncs);
+                log_dir.counts.behind_syncs += syncs as u64;
+                log_dir.counts.behind_bytes += bytes;
             }
         }
         Ok(())
     }
 
     fn next_behind(&mut self, dir: usize) -> Option<PartitionId> {
-        let LogDir { journal: Some(journal), behind, .. } = &mut self.dirs[dir] else { return None };
-        behind.follow(journal);
+        let LogDir { journal: Some(journal), behind, limits, .. } = &mut self.dirs[dir] else { return None };
+        behind.follow(journal, limits.free_files_min);
         // A partition's syncs may be with the wave in flight, or on their way already.
-        behind.next(journal, |id| {
+        behind.next(journal, limits.background_syncs_max, |id| {
             self.partitions.get(&id).is_some_and(|slot| slot.direct.is_some() || slot.is_behind)
         })
     }
@@ -214,10 +215,13 @@ pub(super) struct Mark {
 }
 
 impl Slot {
-    pub(super) fn mark(&self, id: PartitionId) -> Mark {
+    /// What will be true once everything appended so far is synced, and how many bytes that are which no
+    /// mark before it had.
+    pub(super) fn mark(&mut self, id: PartitionId) -> (Mark, u64) {
         let end = self.partition.end();
         let place = Place { id, segment: end.segment, position: end.position, offset: end.offset };
-        Mark { end, record: StateRecord { place, payload: self.partition.record() } }
+        let mark = Mark { end, record: StateRecord { place, payload: self.partition.record() } };
+        (mark, std::mem::take(&mut self.unmarked_bytes))
     }
 }
 
@@ -255,7 +259,7 @@ impl LogDir {
         let bytes = bytes_before + len;
         let position = end.position - len as u64;
         let place = Place { id, segment: end.segment, position, offset: end.offset };
-        let pays = bytes < DIRECT_BYTES_MIN || self.directs >= DIRECT_PARTITIONS_MAX;
+        let pays = bytes < self.limits.direct_bytes_min || self.directs >= self.limits.direct_partitions_max;
         let is_taken = pays && self.journal.as_mut().is_some_and(|journal| journal.push_piece(place, parts));
         *share = if is_taken { Share::Journal(bytes) } else { Share::Direct };
         if !is_taken {

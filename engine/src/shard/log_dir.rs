@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::behind::Behind;
+use super::counts::CommitCounts;
+use super::limits::CommitLimits;
 use super::wave::Waves;
 use crate::journal::{FrameWrite, Journal};
 use crate::partition::PartitionId;
@@ -18,6 +20,8 @@ pub(super) struct LogDir {
     /// `None`: everything becomes durable where it lies.
     pub(super) journal: Option<Journal>,
     pub(super) behind: Behind,
+    pub(super) limits: CommitLimits,
+    pub(super) counts: CommitCounts,
     /// Partitions of the open wave that are synced where they lie.
     pub(super) directs: usize,
     /// Bytes of such partitions since recovery points were last written.
@@ -26,12 +30,14 @@ pub(super) struct LogDir {
 }
 
 impl LogDir {
-    pub(super) fn new(path: PathBuf, journal: Option<Journal>) -> LogDir {
+    pub(super) fn new(path: PathBuf, journal: Option<Journal>, limits: CommitLimits) -> LogDir {
         LogDir {
             path,
             waves: Waves::new(),
             journal,
             behind: Behind::default(),
+            limits,
+            counts: CommitCounts::default(),
             directs: 0,
             direct_bytes: 0,
             is_offline: false,
@@ -60,6 +66,10 @@ impl LogDir {
             return None;
         }
         self.direct_bytes = 0;
-        Some(journal.seal_frame())
+        let frame = journal.seal_frame();
+        self.counts.frames += 1;
+        self.counts.frame_bytes += frame.buf.len() as u64;
+        self.counts.files_begun += u64::from(frame.position == 0);
+        Some(frame)
     }
 }

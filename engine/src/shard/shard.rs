@@ -1,14 +1,16 @@
 //! `Shard`: appends, commits and reads for the partitions of one thread.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::commit::{Mark, Share};
+use super::counts::CommitCounts;
+use super::limits::CommitLimits;
 use super::log_dir::LogDir;
 use super::wave::Ticket;
 use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
+use crate::format::PartitionMap;
 use crate::journal::{Journal, JournalConfig, PartitionReplay, Piece, StateRecord};
 use crate::log::{Cache, CacheLimits, Log, LogEnd, LogPiece, TimedOffset};
 use crate::partition::{
@@ -26,6 +28,8 @@ pub struct ShardConfig {
     pub log_dirs: Vec<PathBuf>,
     /// The journal of each directory; none where everything becomes durable where it lies.
     pub journals: Vec<JournalConfig>,
+    /// What goes through them.
+    pub limits: CommitLimits,
 }
 
 /// A partition to be opened on this shard.
@@ -62,7 +66,7 @@ pub struct Shard {
     pub(super) cache: Cache,
     pub(super) queue: Box<dyn IoQueue>,
     pub(super) dirs: Vec<LogDir>,
-    pub(super) partitions: HashMap<PartitionId, Slot>,
+    pub(super) partitions: PartitionMap<Slot>,
     pub(super) progress: Progress,
     /// Asked for since the start.
     pub(super) syncs: u64,
@@ -79,6 +83,8 @@ pub(super) struct Slot {
     pub(super) direct: Option<Mark>,
     /// Whether syncs of it are on their way behind the journal.
     pub(super) is_behind: bool,
+    /// Bytes that were appended since it was last marked.
+    pub(super) unmarked_bytes: u64,
 }
 
 impl Shard {
@@ -88,13 +94,13 @@ impl Shard {
         for path in config.log_dirs {
             let journal = config.journals.iter().find(|journal| journal.log_dir == path);
             let journal = journal.map(|journal| Journal::open(&*disk, journal)).transpose()?;
-            dirs.push(LogDir::new(path, journal));
+            dirs.push(LogDir::new(path, journal, config.limits));
         }
         Ok(Shard {
             queue: disk.io_queue().map_err(Error::io("making a queue of syncs"))?,
             cache: Cache::new(disk, CACHE_LIMITS),
             dirs,
-            partitions: HashMap::new(),
+            partitions: PartitionMap::default(),
             progress: Progress::default(),
             syncs: 0,
             reaped: Vec::new(),
@@ -112,10 +118,11 @@ impl Shard {
         let partition = Partition::open(&mut self.cache, &path, opened.config, &known, now_ms)?;
         let (dir, share) = (opened.dir, Share::default());
         let topic = opened.topic.clone();
-        let slot = Slot { partition, topic, dir, share, direct: None, is_behind: false };
+        let mut slot =
+            Slot { partition, topic, dir, share, direct: None, is_behind: false, unmarked_bytes: 0 };
         if let Some(journal) = &mut self.dirs[dir].journal {
             // What was found is on the device, and verified where it had to be.
-            journal.set_state(slot.mark(opened.id).record);
+            journal.set_state(slot.mark(opened.id).0.record);
         }
         self.partitions.insert(opened.id, slot);
         Ok(())
@@ -253,6 +260,13 @@ impl Shard {
         let slot = self.partitions.get(&id).ok_or(Error::UnknownPartition)?;
         let dir = &self.dirs[slot.dir];
         if dir.is_offline { Err(Error::Offline(dir.path.clone())) } else { Ok(&slot.partition) }
+    }
+
+    /// What commits took so far, of all log directories.
+    pub fn commit_counts(&self) -> CommitCounts {
+        let mut counts = CommitCounts::default();
+        self.dirs.iter().for_each(|dir| counts += dir.counts);
+        counts
     }
 
     /// The queue whose completions say when to call [`Shard::reap`].

@@ -57,7 +57,8 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
 fn shard_on(disk: &SimDisk, ack: Ack) -> Shard {
     let dir = PathBuf::from("/data");
     disk.create_dir_all(&dir).unwrap();
-    let config = ShardConfig { log_dirs: vec![dir.clone()], journals: Vec::new() };
+    let config =
+        ShardConfig { log_dirs: vec![dir.clone()], journals: Vec::new(), limits: CommitLimits::default() };
     let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
     for index in 0..2 {
         directory::create(disk, &dir, "t", id(index)).unwrap();
@@ -193,7 +194,8 @@ fn reopened_after_damage(was_clean: bool) -> (SimDisk, Result<Shard, Error>) {
     let batch = sample(2, b"payload").len() as u64;
     let file = disk.open(&PathBuf::from("/data/t-0/00000000000000000000.log"), OpenMode::Existing).unwrap();
     file.write_all_at([&[9], &[]], batch + 16).unwrap();
-    let config = ShardConfig { log_dirs: vec!["/data".into()], journals: Vec::new() };
+    let config =
+        ShardConfig { log_dirs: vec!["/data".into()], journals: Vec::new(), limits: CommitLimits::default() };
     let mut again = Shard::new(Arc::new(disk.clone()), config).unwrap();
     let unclean = partition(0, Ack::Durable);
     let opened =
@@ -346,9 +348,11 @@ fn shard_that_keeps(disk: &SimDisk, bytes: u64, ack: Ack) -> Shard {
     let dir = PathBuf::from("/data");
     disk.create_dir_all(&dir).unwrap();
     directory::create(disk, &dir, "t", id(0)).unwrap();
-    let mut shard =
-        Shard::new(Arc::new(disk.clone()), ShardConfig { log_dirs: vec![dir], journals: Vec::new() })
-            .unwrap();
+    let mut shard = Shard::new(
+        Arc::new(disk.clone()),
+        ShardConfig { log_dirs: vec![dir], journals: Vec::new(), limits: CommitLimits::default() },
+    )
+    .unwrap();
     let mut opened = partition(0, ack);
     opened.config.retention.bytes = Some(bytes);
     shard.open(&opened, NOW_MS).unwrap();

@@ -3,8 +3,7 @@
 //! A wave takes everything that was appended in the directory so far, syncs it, and then releases all of it
 //! together. One is in flight at a time; the next starts at once when anything is dirty.
 
-use std::collections::HashSet;
-
+use crate::format::PartitionMap;
 use crate::log::LogEnd;
 use crate::partition::PartitionId;
 
@@ -24,7 +23,7 @@ pub(crate) struct Waves {
     open: u64,
     dirty: Vec<PartitionId>,
     /// Finds in `dirty` without walking it.
-    is_dirty: HashSet<PartitionId>,
+    is_dirty: PartitionMap<()>,
     in_flight: Option<InFlight>,
 }
 
@@ -44,12 +43,12 @@ pub(crate) struct Finished {
 
 impl Waves {
     pub(crate) fn new() -> Waves {
-        Waves { open: 1, dirty: Vec::new(), is_dirty: HashSet::new(), in_flight: None }
+        Waves { open: 1, dirty: Vec::new(), is_dirty: PartitionMap::default(), in_flight: None }
     }
 
     /// The wave that will cover what was just appended to `partition`.
     pub(crate) fn enroll(&mut self, partition: PartitionId) -> u64 {
-        if self.is_dirty.insert(partition) {
+        if self.is_dirty.insert(partition, ()).is_none() {
             self.dirty.push(partition);
         }
         self.open
@@ -57,7 +56,7 @@ impl Waves {
 
     /// The wave that covers what `partition` holds, if it is still under way.
     pub(crate) fn covering(&self, partition: PartitionId) -> Option<u64> {
-        if self.is_dirty.contains(&partition) {
+        if self.is_dirty.contains_key(&partition) {
             return Some(self.open);
         }
         let in_flight = self.in_flight.as_ref()?;

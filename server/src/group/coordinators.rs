@@ -170,7 +170,7 @@ mod tests {
     use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
     use logmill_engine::log::{LogLimits, Retention};
     use logmill_engine::partition::{Ack, Known, PartitionConfig, directory};
-    use logmill_engine::shard::{OpenPartition, ShardConfig};
+    use logmill_engine::shard::{CommitLimits, OpenPartition, ShardConfig};
 
     use super::*;
     use crate::config::topic_name::CONSUMER_OFFSETS;
@@ -201,7 +201,8 @@ mod tests {
 
     /// A shard with the one partition, whose segments hold few batches.
     fn shard_on(disk: &SimDisk) -> Shard {
-        let config = ShardConfig { log_dirs: vec![DIR.into()], journals: Vec::new() };
+        let config =
+            ShardConfig { log_dirs: vec![DIR.into()], journals: Vec::new(), limits: CommitLimits::default() };
         let mut shard = Shard::new(Arc::new(disk.clone()), config).unwrap();
         let partition = OpenPartition {
             id: ID,

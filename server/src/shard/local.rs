@@ -114,7 +114,11 @@ impl LocalShard {
     /// Opens the shard's partitions and starts its loops. What it serves comes through its listeners.
     pub fn start(parts: ShardParts, broker: Arc<Broker>, host: Host) -> Result<Rc<LocalShard>, Error> {
         let log_dirs = broker.config.log_dirs.clone();
-        let config = shard::ShardConfig { log_dirs: log_dirs.clone(), journals: parts.journals };
+        let config = shard::ShardConfig {
+            log_dirs: log_dirs.clone(),
+            journals: parts.journals,
+            limits: shard::CommitLimits::default(),
+        };
         let io = |source| Error::Io { doing: format!("starting shard {}", parts.index), source };
         let mut engine = Shard::new(host.disk.clone(), config)?;
         let now_ms = host.clock.now_ms();

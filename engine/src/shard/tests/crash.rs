@@ -10,7 +10,7 @@ use crate::partition::{Isolation, Marks};
 const DIR: &str = "/data";
 const PARTITIONS: i32 = 3;
 /// A few appends fill one: the journal turns many times in a run.
-const JOURNAL_FILE_BYTES: u64 = 16 * 1024;
+const JOURNAL_FILE_BYTES: u64 = 8 * 1024;
 /// A few appends fill one of these too.
 const SEGMENT_BYTES: u64 = 4_000;
 /// So much of a partition is kept.
@@ -65,7 +65,8 @@ fn start(disk: &SimDisk, shard_index: usize, marks: &[Marks]) -> Result<Shard, E
         first_generation: recovered.next_generation,
         first_slot: recovered.first_slot(shard_index),
     };
-    let config = ShardConfig { log_dirs: vec![dir], journals: vec![journal] };
+    let config =
+        ShardConfig { log_dirs: vec![dir], journals: vec![journal], limits: CommitLimits::default() };
     let mut shard = Shard::new(Arc::new(disk.clone()), config)?;
     for index in 0..PARTITIONS {
         let replay = recovered.take(id(index));
