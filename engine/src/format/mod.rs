@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod builder;
+pub mod checked;
 pub mod checkpoint;
 pub mod clean_shutdown;
 pub mod codec;
@@ -22,6 +23,7 @@ pub mod view;
 
 pub use batch::Batch;
 pub use builder::{BatchBuilder, NewRecord};
+pub use checked::{BadBatch, CheckedBatches};
 pub use codec::{Codec, Compression};
 pub use control::ControlRecord;
 pub use header::{BatchHeader, ProducerSequence};

@@ -1,10 +1,12 @@
 //! `Coordinators`: those of one shard. Here their decisions meet the log.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use logmill_engine::Error;
-use logmill_engine::format::{BatchBuilder, BatchView, NewRecord};
+use logmill_engine::format::codec::decompressed_bytes_max;
+use logmill_engine::format::{BatchBuilder, BatchView, CheckedBatches, NewRecord};
 use logmill_engine::partition::{Appended, Isolation, PartitionId};
 use logmill_engine::shard::{Shard, Ticket};
 
@@ -129,30 +131,37 @@ fn replay(engine: &mut Shard, id: PartitionId, mut see: impl FnMut(&Record)) -> 
         })?;
         bytes.truncate(read);
         let bytes = Bytes::from(bytes);
-        let (first, mut rest) = (offset, &bytes[..]);
-        while let Some((batch, behind)) = BatchView::split_first(rest) {
+        let corrupt = |what: String| Error::Corrupt(format!("segment {:020}.log: {what}", slice.segment));
+        // The topic is compacted.
+        let mut batches = CheckedBatches::new(&bytes, file.position, offset, true);
+        for batch in &mut batches {
+            let batch = batch.map_err(|bad| corrupt(bad.to_string()))?;
             replay_batch(&bytes, batch, &mut see).map_err(|fault| {
-                Error::Corrupt(format!("batch at offset {}: {fault}", batch.header.base_offset()))
+                corrupt(format!("batch at offset {}: {fault}", batch.header.base_offset()))
             })?;
-            offset = batch.header.last_offset() + 1;
-            rest = behind;
         }
-        if offset == first {
-            return Err(Error::Corrupt(format!("no whole batch at offset {offset} in {read} bytes")));
+        if batches.next_offset() == offset {
+            return Err(corrupt(format!("no whole batch at offset {offset} in {read} bytes")));
         }
+        offset = batches.next_offset();
     }
     Ok(())
 }
 
 fn replay_batch(bytes: &Bytes, batch: BatchView<'_>, see: &mut impl FnMut(&Record)) -> Result<(), String> {
-    if batch.header.is_compressed() || batch.header.is_transactional() || batch.header.is_control() {
-        return Err("compressed or transactional, which no coordinator of ours writes".to_owned());
+    if batch.header.is_transactional() || batch.header.is_control() {
+        return Err("transactional, which no coordinator of ours writes".to_owned());
     }
-    for (index, record) in batch.records_in(batch.records).enumerate() {
+    let uncompressed = batch.uncompressed(decompressed_bytes_max(batch.records.len()));
+    let records = match uncompressed.map_err(|error| error.to_string())? {
+        Cow::Borrowed(records) => bytes.slice_ref(records),
+        Cow::Owned(records) => Bytes::from(records),
+    };
+    for (index, record) in batch.records_in(&records).enumerate() {
         let record = record.map_err(|bad| bad.to_string())?;
         let key = record.key.ok_or_else(|| format!("record {index} has no key"))?;
-        let value = record.value.map(|value| bytes.slice_ref(value));
-        let decoded = Record::decode(&bytes.slice_ref(key), value.as_ref());
+        let value = record.value.map(|value| records.slice_ref(value));
+        let decoded = Record::decode(&records.slice_ref(key), value.as_ref());
         if let Some(decoded) = decoded.map_err(|error| format!("record {index}: {error}"))? {
             see(&decoded);
         }
@@ -167,7 +176,7 @@ mod tests {
 
     use logmill_engine::disk::sim::SimDisk;
     use logmill_engine::disk::{Disk, OpenMode};
-    use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
+    use logmill_engine::format::{Batch, BatchRules, Compression, TimestampRule, Uuid};
     use logmill_engine::log::{LogLimits, Retention};
     use logmill_engine::partition::{Ack, Known, PartitionConfig, directory};
     use logmill_engine::shard::{CommitLimits, OpenPartition, ShardConfig};
@@ -305,6 +314,41 @@ mod tests {
         let value = topics[0].partitions[0].1.as_ref().unwrap();
         assert_eq!((&*value.metadata, value.leader_epoch), ("größe", 7));
         assert_eq!(rests_on, None);
+    }
+
+    #[test]
+    fn commits_are_found_in_batches_of_every_codec_and_no_more_comes_out_than_the_limit() {
+        for compression in [
+            Compression::Gzip { level: -1 },
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zstd { level: 3 },
+        ] {
+            let mut batch = BatchBuilder::new().compressed(compression);
+            for record in apaches_commits() {
+                let (key, value) = record.encode();
+                let value = value.as_deref();
+                batch.push(&NewRecord { key: Some(&key), value, timestamp: NOW_MS, headers: &[] });
+            }
+            let mut shard = shard_on(&disk_with(&batch.finish()));
+            assert_eq!(offsets(&opened(&mut shard)), [(0, 42), (1, 4_300_000_000)], "{compression:?}");
+        }
+        let mut bomb = BatchBuilder::new().compressed(Compression::Zstd { level: 3 });
+        let zeros = vec![0; 64 << 20];
+        bomb.push(&NewRecord { key: Some(b"k"), value: Some(&zeros), timestamp: NOW_MS, headers: &[] });
+        let mut shard = shard_on(&disk_with(&bomb.finish()));
+        let error = replay(&mut shard, ID, |_| ()).unwrap_err().to_string();
+        assert!(error.contains("segment 00000000000000000000.log: batch at offset 0"), "{error}");
+        assert_eq!(fetch(&opened(&mut shard)), Err(ErrorCode::CoordinatorNotAvailable));
+    }
+
+    #[test]
+    fn a_flipped_bit_is_named_and_no_commit_is_made_of_it() {
+        let mut segment = apaches_segment();
+        // In an offset that was committed.
+        segment[110] ^= 1;
+        let error = replay(&mut shard_on(&disk_with(&segment)), ID, |_| ()).unwrap_err().to_string();
+        assert!(error.contains("batch at position 0: crc 0x1d93b3e1, expected"), "{error}");
     }
 
     #[test]
