@@ -70,6 +70,8 @@ pub trait File: Any + Debug + Send + Sync {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// When its bytes were last changed, in milliseconds of the time that the disk goes by.
+    fn modified_ms(&self) -> io::Result<i64>;
     /// Cuts or extends the file. What is added reads as zeros and has no blocks on the device.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the file at least `len` bytes long with blocks on the device for all of them, so that writing

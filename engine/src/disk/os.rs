@@ -185,6 +185,11 @@ impl File for OsFile {
         Ok(self.file.metadata()?.len())
     }
 
+    fn modified_ms(&self) -> io::Result<i64> {
+        let stat = rustix::fs::fstat(&self.file)?;
+        Ok(stat.st_mtime * 1_000 + stat.st_mtime_nsec.cast_signed() / 1_000_000)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
     }

@@ -136,6 +136,26 @@ fn names_come_and_go_alike() {
 }
 
 #[test]
+fn a_file_says_when_it_was_modified() {
+    for place in places() {
+        let path = place.dir.join("file");
+        let file = place.disk.open(&path, OpenMode::CreateNew).unwrap();
+        match &place.sim {
+            Some(sim) => {
+                assert_eq!(file.modified_ms().unwrap(), i64::MAX, "nobody has said when");
+                sim.set_modified(&path, 1_234_567).unwrap();
+            }
+            None => {
+                let time = std::time::UNIX_EPOCH + Duration::from_millis(1_234_567);
+                let file = std::fs::File::options().write(true).open(&path).unwrap();
+                file.set_modified(time).unwrap();
+            }
+        }
+        assert_eq!(file.modified_ms().unwrap(), 1_234_567, "{}", place.name);
+    }
+}
+
+#[test]
 fn a_file_system_has_room_and_says_how_much() {
     for place in places() {
         let space = place.disk.space(&place.dir).unwrap();

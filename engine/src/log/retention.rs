@@ -2,13 +2,14 @@
 
 use super::cache::Cache;
 use super::log::Log;
-use super::segment::NO_TIMESTAMP;
+use super::segment::{NO_TIMESTAMP, reading};
 use crate::error::Error;
 
 /// What a topic keeps. Whole segments go, the oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// A segment goes when its largest timestamp is longer ago.
+    /// A segment goes when its largest timestamp is longer ago; one whose records have none, when its file was
+    /// last modified longer ago.
     pub ms: Option<i64>,
     /// A segment goes when the log without it has so many bytes still.
     pub bytes: Option<u64>,
@@ -54,7 +55,13 @@ impl Log {
     ) -> Result<bool, Error> {
         let Some(ms) = retention.ms else { return Ok(false) };
         let largest = self.largest_of(cache, index)?.timestamp;
-        // Of records without a time nobody can say how old they are.
-        Ok(largest > NO_TIMESTAMP && now_ms.saturating_sub(largest) > ms)
+        let newest = if largest > NO_TIMESTAMP {
+            largest
+        } else {
+            // None of its records has a time. As in Apache Kafka they are as old as the file.
+            let (segment, place) = self.segment(index);
+            segment.file(cache, &place)?.modified_ms().map_err(reading(&place))?
+        };
+        Ok(now_ms.saturating_sub(newest) > ms)
     }
 }

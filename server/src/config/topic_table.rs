@@ -116,7 +116,7 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
             times("log.retention.hours", HOUR_MS),
         ],
         Honoured,
-        "A segment is deleted when its newest record is older than this; -1 for no limit.",
+        "A segment is deleted when its newest record is older than this, or its file where records have no timestamps; -1 for no limit.",
     ),
     topic(
         "max.message.bytes",

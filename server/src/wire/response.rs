@@ -156,6 +156,9 @@ mod tests {
         fn len(&self) -> io::Result<u64> {
             panic!("encoding asked for a file's length")
         }
+        fn modified_ms(&self) -> io::Result<i64> {
+            panic!("encoding asked for a file's time")
+        }
         fn set_len(&self, _: u64) -> io::Result<()> {
             panic!("encoding cut a file")
         }

@@ -40,6 +40,8 @@ pub(super) struct Content {
     lost: BTreeSet<u64>,
     /// Bytes from the beginning that have blocks whether anything was written to them or not.
     allocated: u64,
+    /// When it was last modified, if anybody has said so.
+    modified_ms: Option<i64>,
 }
 
 fn sectors_of(position: u64, len: usize) -> Range<u64> {
@@ -50,6 +52,15 @@ fn sectors_of(position: u64, len: usize) -> Range<u64> {
 impl Content {
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// When it was last modified: at the end of time, when nobody has said so.
+    pub(super) fn modified_ms(&self) -> i64 {
+        self.modified_ms.unwrap_or(i64::MAX)
+    }
+
+    pub(super) fn set_modified(&mut self, now_ms: i64) {
+        self.modified_ms = Some(now_ms);
     }
 
     /// Whether page cache and device agree and nothing is pending.
@@ -268,6 +279,7 @@ impl Content {
             device,
             device_len: len,
             allocated: self.allocated.min(len),
+            modified_ms: self.modified_ms,
             ..Content::default()
         }
     }

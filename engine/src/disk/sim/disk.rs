@@ -138,6 +138,15 @@ impl SimDisk {
         Ok(())
     }
 
+    /// Says when a file was last modified. The disk knows no clock: of other files it says that they were
+    /// modified at the end of time, so that nobody takes them for old.
+    pub fn set_modified(&self, path: &Path, now_ms: i64) -> io::Result<()> {
+        let mut state = self.state();
+        let id = state.tree.find(path)?;
+        state.tree.content_mut(id)?.set_modified(now_ms);
+        Ok(())
+    }
+
     /// The queues that shards have taken, in the order in which they took them.
     pub fn queues(&self) -> Vec<SimQueue> {
         (0..self.state().queues.len()).map(|number| SimQueue::new(self.clone(), number)).collect()

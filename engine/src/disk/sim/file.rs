@@ -119,6 +119,12 @@ impl File for SimFile {
         Ok(state.tree.content(self.id)?.len())
     }
 
+    fn modified_ms(&self) -> io::Result<i64> {
+        let mut state = self.powered()?;
+        state.look(Operation::Len, &self.path)?;
+        Ok(state.tree.content(self.id)?.modified_ms())
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change(Operation::SetLen, len, |content, stamp| content.set_len(len, stamp))
     }

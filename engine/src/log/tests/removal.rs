@@ -59,6 +59,18 @@ fn old_segments_expire_by_their_largest_timestamp() {
 }
 
 #[test]
+fn records_without_a_time_expire_when_their_file_was_not_modified_for_long() {
+    let mut bench = Bench::new(LIMITS);
+    (0..6).for_each(|_| _ = bench.append_at(2, -1));
+    let disk = bench.stop();
+    let mut bench = Bench::open(&disk, LIMITS, CLEAN).unwrap();
+    assert_eq!(expired(&mut bench, Some(100), None, i64::MAX), None, "modified at the end of time");
+    disk.set_modified(&path("00000000000000000000.log"), 1_000).unwrap();
+    assert_eq!(expired(&mut bench, Some(100), None, 1_100), None);
+    assert_eq!(expired(&mut bench, Some(100), None, 1_101), Some(6));
+}
+
+#[test]
 fn nothing_behind_the_limit_expires() {
     let mut bench = Bench::with_batches(10);
     let retention = Retention { ms: Some(0), bytes: Some(0) };
