@@ -92,9 +92,10 @@ impl Log {
         self.deletions.remove_due(cache, now_ms)
     }
 
-    /// Takes back everything from `offset` on; where `offset` lies within a batch, from that batch on. The
-    /// recovery point that an opening is told must be in front of that by then, durably: bytes behind it are
-    /// written anew.
+    /// Takes back everything from `offset` on, durably; where `offset` lies within a batch, from that batch on.
+    /// It waits: a segment that came back after what was written since, or an end that did, would contradict
+    /// it. The recovery point that an opening is told must be in front of that by then, durably: bytes behind
+    /// it are written anew.
     pub fn truncate_to(
         &mut self,
         cache: &mut Cache,
@@ -119,11 +120,14 @@ impl Log {
             Some(batch) => (batch.position, batch.base_offset()),
             None => (segment.size, segment.base_offset),
         };
-        while self.segments.len() > keeps + 1 {
-            let base_offset = self.segments[self.segments.len() - 1].base_offset;
-            let place = Place { log: self.key, dir: &self.dir, base_offset };
-            self.deletions.rename(cache, &place, due_ms)?;
-            self.segments.pop();
+        if self.segments.len() > keeps + 1 {
+            while self.segments.len() > keeps + 1 {
+                let base_offset = self.segments[self.segments.len() - 1].base_offset;
+                let place = Place { log: self.key, dir: &self.dir, base_offset };
+                self.deletions.rename(cache, &place, due_ms)?;
+                self.segments.pop();
+            }
+            self.sync_dir(cache)?;
         }
         self.shrink_last(cache, size, next_offset)
     }
@@ -132,22 +136,18 @@ impl Log {
     fn shrink_last(&mut self, cache: &mut Cache, size: u64, next_offset: i64) -> Result<(), Error> {
         let last = self.segments.len() - 1;
         let interval = self.limits.index_interval_bytes;
-        let dir = cache
-            .disk()
-            .open(&self.dir, OpenMode::Directory)
-            .map_err(Error::io(format_args!("opening {}", self.dir.display())))?;
         let (segment, place) = self.segment(last);
         let file = segment.file(cache, &place)?;
-        file.set_len(size).map_err(|source| Error::io(format_args!("cutting segment {place}"))(source))?;
+        file.set_len(size)
+            .and_then(|()| file.sync())
+            .map_err(|source| Error::io(format_args!("cutting segment {place}"))(source))?;
         let mut growth = Growth::default();
         let mut cut = Segment::unindexed(segment.base_offset, size);
         cut.index(&file, &place, &mut growth, interval)?;
         cut.hold(file);
-        growth.is_dirty = true;
         cache.forget(&place);
         *segment = cut;
         self.growth = growth;
-        self.new_name = Some(dir);
         self.next_offset = next_offset;
         self.start_offset = self.start_offset.min(next_offset);
         let end = self.end();
@@ -175,6 +175,7 @@ impl Log {
             let place = Place { log: self.key, dir: &self.dir, base_offset: segment.base_offset };
             self.deletions.rename(cache, &place, due_ms)?;
         }
+        self.sync_dir(cache)?;
         let place = Place { log: self.key, dir: &self.dir, base_offset: offset };
         self.segments = vec![Segment::create(cache, &place)?];
         self.growth = Growth::default();
@@ -183,5 +184,8 @@ impl Log {
         (self.next_offset, self.start_offset) = (offset, offset);
         self.recovery_point = LogEnd { segment: offset, ..self.end() };
         Ok(())
+    }
+    fn sync_dir(&self, cache: &Cache) -> Result<(), Error> {
+        cache.disk().sync_dir(&self.dir).map_err(Error::io(format_args!("syncing {}", self.dir.display())))
     }
 }

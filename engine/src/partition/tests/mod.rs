@@ -15,6 +15,7 @@ use crate::error::Refusal;
 use crate::format::{BatchBuilder, BatchRules, NewRecord, TimestampRule};
 use crate::log::{Cache, CacheLimits, LogLimits, Retention};
 
+mod crash;
 mod model;
 mod transactions;
 
