@@ -100,7 +100,8 @@ impl Cache {
             return Ok(file.clone());
         }
         let file = self.disk.open(&place.path(kind), OpenMode::Existing)?;
-        Ok(self.files.insert(key, file).clone())
+        self.files.insert(key, file.clone());
+        Ok(file)
     }
 
     /// The first `len` bytes of page `number`, where each page is `page_len` bytes long.
@@ -114,18 +115,21 @@ impl Cache {
     ) -> io::Result<&[u8]> {
         let key = (place.key(kind), number);
         // A page of a file that grows may have been read when it was shorter.
-        if self.pages.get(&key).is_none_or(|page| page.len < len) {
-            let file = self.file(place, kind)?;
-            let mut bytes = Box::new([0; PAGE_LEN]);
-            let position = u64::from(number) * page_len as u64;
-            let read = file.read_at(&mut bytes[..page_len], position)?;
-            if read < len {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+        let found = self.pages.place(&key).filter(|at| self.pages.at(*at).len >= len);
+        let at = match found {
+            Some(at) => at,
+            None => {
+                let file = self.file(place, kind)?;
+                let mut bytes = Box::new([0; PAGE_LEN]);
+                let position = u64::from(number) * page_len as u64;
+                let read = file.read_at(&mut bytes[..page_len], position)?;
+                if read < len {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                self.pages.insert(key, Page { bytes, len: read })
             }
-            self.pages.insert(key, Page { bytes, len: read });
-        }
-        let page = self.pages.get(&key).expect("it is there, or was just read");
-        Ok(&page.bytes[..len])
+        };
+        Ok(&self.pages.at(at).bytes[..len])
     }
 
     /// Forgets what was read of a segment whose files change or go.

@@ -1,14 +1,14 @@
 //! `Clock`: a map of bounded size that gives up what was not looked at for longest, roughly.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// Entries stand in a circle; a hand goes round it when room is needed, and takes the first one that was not
 /// looked at since it last came by.
 #[derive(Debug)]
 pub(crate) struct Clock<K, V> {
     slots: Vec<Slot<K, V>>,
-    index: HashMap<K, usize>,
+    index: HashMap<K, usize, BuildHasherDefault<Mix>>,
     hand: usize,
     len_max: usize,
 }
@@ -23,17 +23,27 @@ struct Slot<K, V> {
 impl<K: Copy + Eq + Hash, V> Clock<K, V> {
     /// Room for `len_max` entries, one at least.
     pub(crate) fn new(len_max: usize) -> Clock<K, V> {
-        Clock { slots: Vec::new(), index: HashMap::new(), hand: 0, len_max: len_max.max(1) }
+        Clock { slots: Vec::new(), index: HashMap::default(), hand: 0, len_max: len_max.max(1) }
     }
 
-    pub(crate) fn get(&mut self, key: &K) -> Option<&mut V> {
-        let slot = &mut self.slots[*self.index.get(key)?];
+    pub(crate) fn get(&mut self, key: &K) -> Option<&V> {
+        let place = self.place(key)?;
+        Some(self.at(place))
+    }
+
+    /// Where a value is, until something is put in or forgotten.
+    pub(crate) fn place(&self, key: &K) -> Option<usize> {
+        self.index.get(key).copied()
+    }
+
+    pub(crate) fn at(&mut self, place: usize) -> &V {
+        let slot = &mut self.slots[place];
         slot.was_used = true;
-        Some(&mut slot.value)
+        &slot.value
     }
 
-    /// Puts a value in, in another one's place where there is no room.
-    pub(crate) fn insert(&mut self, key: K, value: V) -> &mut V {
+    /// Puts a value in, in another one's place where there is no room, and says where.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> usize {
         let slot = Slot { key, value, was_used: true };
         let place = match self.index.get(&key) {
             Some(place) => *place,
@@ -47,7 +57,7 @@ impl<K: Copy + Eq + Hash, V> Clock<K, V> {
             self.index.remove(&old.key);
         }
         self.index.insert(key, place);
-        &mut self.slots[place].value
+        place
     }
 
     fn next_victim(&mut self) -> usize {
@@ -83,6 +93,42 @@ impl<K: Copy + Eq + Hash, V> Clock<K, V> {
     }
 }
 
+/// Hashes a few numbers of the broker's own: no stranger picks them, so nothing is kept secret, and a lookup
+/// costs less than a copy of the key.
+#[derive(Debug, Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +138,7 @@ mod tests {
         let mut clock = Clock::new(3);
         for key in 0..100 {
             clock.insert(key, key * 10);
-            assert_eq!(clock.get(&key), Some(&mut (key * 10)));
+            assert_eq!(clock.get(&key), Some(&(key * 10)));
             assert!(clock.len() <= 3);
         }
         // All were looked at: the hand clears their marks, takes the first, and the others wait.
@@ -121,6 +167,6 @@ mod tests {
         clock.forget(|_| true);
         assert_eq!(clock.len(), 0);
         clock.insert(1, 1);
-        assert_eq!(clock.get(&1), Some(&mut 1));
+        assert_eq!(clock.get(&1), Some(&1));
     }
 }

@@ -6,6 +6,7 @@ mod deletion;
 mod device;
 mod entry_file;
 mod file_name;
+mod largest;
 mod leftovers;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
 mod log;

@@ -6,7 +6,7 @@ use super::cache::{Cache, Place};
 use super::file_name::FileKind;
 use super::log::{LogLimits, TimedOffset};
 use super::offset_index::{Claim, OffsetIndex};
-use super::scan::{BatchAt, Found, HEADERS_WINDOW, Walk};
+use super::scan::{BatchAt, FIND_WINDOW, Found, HEADERS_WINDOW, Walk};
 use super::time_index::TimeIndex;
 use crate::disk::{OpenFile, OpenMode};
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub(crate) struct Segment {
     pub(crate) times: TimeIndex,
     /// Its largest timestamp and the last offset of the first batch that has it; `None` when nobody has
     /// asked yet.
-    largest: Option<TimedOffset>,
+    pub(super) largest: Option<TimedOffset>,
     /// Held while it is written to.
     file: Option<OpenFile>,
     /// Its indexes were built anew, and their files do not say so yet.
@@ -234,51 +234,6 @@ impl Segment {
         self.largest.expect("known of a segment that grows")
     }
 
-    /// Its largest timestamp, and where.
-    pub(crate) fn largest(
-        &mut self,
-        cache: &mut Cache,
-        place: &Place<'_>,
-        interval: u64,
-    ) -> Result<TimedOffset, Error> {
-        if let Some(largest) = self.largest {
-            return Ok(largest);
-        }
-        let none = TimedOffset { offset: self.base_offset, timestamp: NO_TIMESTAMP };
-        let largest = match self.times.last(cache, place) {
-            Ok(None) if self.size == 0 => none,
-            Ok(None) => {
-                self.rebuild(cache, place, interval, "no timestamp")?;
-                self.largest.unwrap_or(none)
-            }
-            Ok(Some(entry)) if self.has_batch(cache, place, entry, interval)? => entry,
-            Ok(Some(entry)) => {
-                self.rebuild(cache, place, interval, &format!("{entry:?} is no batch's"))?;
-                self.largest.unwrap_or(none)
-            }
-            Err(error) => {
-                self.rebuild(cache, place, interval, &error.to_string())?;
-                self.largest.unwrap_or(none)
-            }
-        };
-        self.largest = Some(largest);
-        Ok(largest)
-    }
-
-    /// Whether there is a batch that ends at the offset and has the timestamp for its largest.
-    pub(crate) fn has_batch(
-        &mut self,
-        cache: &mut Cache,
-        place: &Place<'_>,
-        entry: TimedOffset,
-        interval: u64,
-    ) -> Result<bool, Error> {
-        let batch = self.find_offset(cache, place, interval, entry.offset, self.size)?;
-        Ok(batch.is_some_and(|batch| {
-            batch.last_offset() == entry.offset && batch.max_timestamp() == entry.timestamp
-        }))
-    }
-
     /// The batch that holds `offset`, or the first one behind it, among the first `end` bytes.
     pub(crate) fn find_offset(
         &mut self,
@@ -288,7 +243,7 @@ impl Segment {
         offset: i64,
         end: u64,
     ) -> Result<Option<BatchAt>, Error> {
-        let mut window = [0; HEADERS_WINDOW];
+        let mut window = [0; FIND_WINDOW];
         let file = self.file(cache, place)?;
         let mut walk = self.walk_to(cache, place, interval, offset, (&file, &mut window))?;
         walk.end_at(end);
