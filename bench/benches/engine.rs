@@ -12,6 +12,7 @@ use logmill_engine::disk::sim::SimDisk;
 use logmill_engine::disk::{Disk, OpenMode, uring};
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
 use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
+use logmill_engine::journal::PartitionReplay;
 use logmill_engine::log::{LogLimits, Retention};
 use logmill_engine::partition::{Ack, Isolation, Known, PartitionConfig, PartitionId, directory};
 use logmill_engine::shard::{CommitLimits, OpenPartition, Shard, ShardConfig};
