@@ -137,6 +137,11 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
     ("cargo run --release -- bench kills --kills 500", 6, "what outlives SIGKILL and SIGTERM"),
     ("cargo run --release -- bench failing", 1, "what is served after a disk failed"),
     ("cargo run --release -- bench start", 5, "time to serve after a crash"),
+    (
+        "LOGMILL_MUTATIONS=1000000 cargo test --release -p logmill-engine --test directories damage",
+        20,
+        "what readers get of damaged directories",
+    ),
 ];
 
 /// All groups together.
