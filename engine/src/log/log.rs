@@ -11,7 +11,7 @@ use super::scan::BatchAt;
 use super::segment::{Growth, NO_TIMESTAMP, RollQuestion, Segment};
 use crate::disk::{Disk, FileSlice, OpenFile, OpenMode, SyncKind};
 use crate::error::Error;
-use crate::format::Batch;
+use crate::format::{Batch, BatchHeader};
 
 /// A place behind a batch: everything in front of it is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,6 +322,15 @@ impl Log {
             }
         }
         Ok(None)
+    }
+
+    /// The header of the batch that holds `offset`; `None` where there is none, of magic 2.
+    pub(crate) fn header_at(&mut self, cache: &mut Cache, offset: i64) -> Result<Option<BatchHeader>, Error> {
+        let interval = self.limits.index_interval_bytes;
+        let (segment, place) = self.segment(self.segment_of(offset));
+        let found = segment.find_offset(cache, &place, interval, offset, segment.size)?;
+        let header = found.and_then(|batch| batch.header().copied());
+        Ok(header.filter(|header| header.base_offset() <= offset))
     }
 
     /// Makes indexes exact and everything durable; waits. For a clean stop.

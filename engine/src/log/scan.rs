@@ -12,9 +12,6 @@ const MAGIC_AT: usize = 16;
 
 /// Bytes read at a time where only headers are looked at.
 pub(crate) const HEADERS_WINDOW: usize = 4_096;
-/// Bytes read at a time where one batch is looked for: with an index entry every 4 KiB, all headers that lie
-/// between two entries.
-pub(crate) const FIND_WINDOW: usize = 2 * HEADERS_WINDOW;
 /// Bytes read at a time where everything is looked at.
 pub(crate) const RECORDS_WINDOW: usize = 1 << 20;
 

@@ -6,7 +6,7 @@ use super::cache::{Cache, Place};
 use super::file_name::FileKind;
 use super::log::{LogLimits, TimedOffset};
 use super::offset_index::{Claim, OffsetIndex};
-use super::scan::{BatchAt, FIND_WINDOW, Found, HEADERS_WINDOW, Walk};
+use super::scan::{BatchAt, Found, HEADERS_WINDOW, Walk};
 use super::time_index::TimeIndex;
 use crate::disk::{OpenFile, OpenMode};
 use crate::error::Error;
@@ -243,7 +243,7 @@ impl Segment {
         offset: i64,
         end: u64,
     ) -> Result<Option<BatchAt>, Error> {
-        let mut window = [0; FIND_WINDOW];
+        let mut window = [0; HEADERS_WINDOW];
         let file = self.file(cache, place)?;
         let mut walk = self.walk_to(cache, place, interval, offset, (&file, &mut window))?;
         walk.end_at(end);

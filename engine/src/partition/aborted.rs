@@ -27,6 +27,9 @@ pub(super) struct AbortedTransactions {
 #[derive(Debug)]
 struct IndexFile {
     entries: u64,
+    /// So many of them, from the first one on, are what the log says: this process wrote them, or has compared
+    /// them.
+    confirmed: u64,
     /// Open since it was first written to.
     written: Option<OpenFile>,
     is_dirty: bool,
@@ -40,7 +43,7 @@ impl AbortedTransactions {
         for entry in entries {
             if let Some(base) = base_of(&entry.name, FileKind::TransactionIndex) {
                 let entries = entry.len / ENTRY_LEN;
-                files.insert(base, IndexFile { entries, written: None, is_dirty: false });
+                files.insert(base, IndexFile { entries, confirmed: 0, written: None, is_dirty: false });
             }
         }
         AbortedTransactions { dir: dir.to_owned(), files }
@@ -57,8 +60,8 @@ impl AbortedTransactions {
         let path = path(&self.dir, segment);
         let doing = || Error::io(format!("writing {}", path.display()));
         let is_new = !self.files.contains_key(&segment);
-        let index =
-            self.files.entry(segment).or_insert(IndexFile { entries: 0, written: None, is_dirty: false });
+        let new = IndexFile { entries: 0, confirmed: 0, written: None, is_dirty: false };
+        let index = self.files.entry(segment).or_insert(new);
         let file = match &index.written {
             Some(file) => file.clone(),
             None => {
@@ -68,9 +71,50 @@ impl AbortedTransactions {
             }
         };
         file.write_all_at([entry.as_bytes(), &[]], index.entries * ENTRY_LEN).map_err(doing())?;
+        index.confirmed += u64::from(index.confirmed == index.entries);
         index.entries += 1;
         index.is_dirty = true;
         Ok(is_new)
+    }
+
+    /// Whether entries of these segments are to be compared with the log before somebody is told of them.
+    pub(super) fn has_unconfirmed(&self, segment: i64) -> bool {
+        self.files.range(segment..).any(|(_, index)| index.confirmed < index.entries)
+    }
+
+    /// Compares with the log what was found in the indexes of this segment and the later ones, once:
+    /// `is_in_log` says whether there is such a transaction. One that is not is an error.
+    pub(super) fn confirm(
+        &mut self,
+        disk: &dyn Disk,
+        segment: i64,
+        mut is_in_log: impl FnMut(&AbortedEntry) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        for (base, index) in self.files.range_mut(segment..) {
+            if index.confirmed == index.entries {
+                continue;
+            }
+            let reader = IndexReader::open(disk, &self.dir, *base, index)?;
+            let mut marker_before = -1;
+            while index.confirmed < index.entries {
+                for entry in reader.read(index.confirmed)? {
+                    let (first, last) = (entry.first_offset(), entry.last_offset());
+                    let is_possible =
+                        first < last && last > marker_before && entry.last_stable_offset() <= last + 1;
+                    if !is_possible || !is_in_log(&entry)? {
+                        let position = index.confirmed * ENTRY_LEN;
+                        return Err(Error::Corrupt(format!(
+                            "{}: entry at position {position}: producer {} has no aborted transaction of offsets {first} to {last}",
+                            reader.path.display(),
+                            entry.producer_id()
+                        )));
+                    }
+                    marker_before = last;
+                    index.confirmed += 1;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Those that concern a reader of the offsets from `from` to `until`, which lie in this segment or later
@@ -116,6 +160,7 @@ impl AbortedTransactions {
                 .set_len(kept * ENTRY_LEN)
                 .map_err(Error::io(format_args!("cutting {}", path.display())))?;
             index.entries = kept;
+            index.confirmed = index.confirmed.min(kept);
             index.written = Some(reader.file);
             index.is_dirty = true;
         }

@@ -11,7 +11,7 @@ use super::producer::Marker;
 use super::state::{Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
-use crate::format::{AbortedEntry, Batch, BatchRules, TimestampRule};
+use crate::format::{AbortedEntry, Batch, BatchHeader, BatchRules, TimestampRule};
 use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Retention, TimedOffset};
 
 /// What an acknowledgement means.
@@ -95,6 +95,8 @@ pub struct Partition {
     config: PartitionConfig,
     /// Readers stop here, so a batch is invisible until its wave returned, even though it has an offset.
     readable: LogEnd,
+    /// Offsets may be missing, because the log is compacted.
+    has_gaps: bool,
 }
 
 impl Partition {
@@ -110,7 +112,7 @@ impl Partition {
             State::open(cache, dir, config.log, known, config.producer_expiration_ms, now_ms)?;
         let readable = log.end();
         state.producers.advance(readable.offset);
-        Ok(Partition { log, state, config, readable })
+        Ok(Partition { log, state, config, readable, has_gaps: known.has_gaps })
     }
 
     /// Checks a producer's bytes and appends them, and tells `written` what went in front of which end of the
@@ -282,11 +284,36 @@ impl Partition {
         let slice = self.log.slice(cache, offset, end, len_max)?;
         let aborted = match (&slice, isolation) {
             (Some(slice), Isolation::Committed) => {
+                self.confirm_aborted(cache, slice.segment)?;
                 self.state.aborted.find_between(cache.disk(), slice.segment, offset, visible)?
             }
             _ => Vec::new(),
         };
         Ok(Fetched { slice, aborted, bounds })
+    }
+
+    /// Compares indexes of aborted transactions with the log, before a reader leaves out what they say.
+    fn confirm_aborted(&mut self, cache: &mut Cache, segment: i64) -> Result<(), Error> {
+        // Compaction takes the records of aborted transactions, and in the end their markers.
+        if self.has_gaps || !self.state.aborted.has_unconfirmed(segment) {
+            return Ok(());
+        }
+        let disk = cache.shared_disk();
+        let log = &mut self.log;
+        let begin = log.segment_bases().next().expect("a log has a segment");
+        self.state.aborted.confirm(&*disk, segment, |entry| {
+            let is_of = |header: BatchHeader, offset: i64, is_control: bool| {
+                header.base_offset() == offset
+                    && header.producer_id() == entry.producer_id()
+                    && header.is_transactional()
+                    && header.is_control() == is_control
+            };
+            let (first, last) = (entry.first_offset(), entry.last_offset());
+            let ends = log.header_at(cache, last)?.is_some_and(|header| is_of(header, last, true));
+            let begins = first < begin
+                || log.header_at(cache, first)?.is_some_and(|header| is_of(header, first, false));
+            Ok(ends && begins)
+        })
     }
 
     /// The place in front of the batch that holds `visible`, where readers stop.

@@ -1,6 +1,7 @@
 //! Transactions: how far readers of committed records see, and what they are told to leave out.
 
 use super::*;
+use crate::format::AbortedEntry;
 
 fn marker(id: i64, is_commit: bool) -> Bytes {
     BatchBuilder::transaction_end(id, 0, is_commit, 7, NOW_MS)
@@ -29,7 +30,7 @@ fn fetched(running: &mut Running, offset: i64, isolation: Isolation) -> Option<(
         offsets.push((batch.header.base_offset(), batch.header.last_offset()));
         rest = behind;
     }
-    let aborted = fetched.aborted.iter().map(crate::format::AbortedEntry::producer_id).collect();
+    let aborted = fetched.aborted.iter().map(AbortedEntry::producer_id).collect();
     Some((offsets.first()?.0, offsets.last()?.1, aborted))
 }
 
@@ -143,4 +144,32 @@ fn a_start_that_moves_into_an_open_transaction_moves_what_is_stable() {
     assert_eq!(running.partition.bounds(), Bounds { start: 25, readable: 42, stable: 25 });
     assert_eq!(fetched(&mut running, 25, Isolation::Committed), None);
     assert!(fetched(&mut running, 25, Isolation::Uncommitted).is_some());
+}
+
+#[test]
+fn a_flipped_bit_in_an_index_of_aborted_transactions_is_refused_or_harmless() {
+    let mut running = some_transactions();
+    let path = PathBuf::from(DIR).join(running.names(".txnindex").pop().unwrap());
+    running.partition.stop(&mut running.cache).unwrap();
+    let known = Known { recovery_point: running.partition.recovery_point(), ..NEW };
+    let mut refused = 0;
+    for bit in 0..size_of::<AbortedEntry>() as u64 * 8 {
+        let disk = running.disk.after_kill();
+        disk.damage(&path, bit / 8, 1 << (bit % 8)).unwrap();
+        let Running { mut partition, mut cache, .. } = Running::start(disk, known);
+        match partition.fetch(&mut cache, 0, u32::MAX, Isolation::Committed) {
+            Ok(fetched) => {
+                let told =
+                    |entry: &AbortedEntry| (entry.producer_id(), entry.first_offset(), entry.last_offset());
+                let aborted: Vec<_> = fetched.aborted.iter().map(told).collect();
+                assert_eq!(aborted, [(2, 0, 31)], "bit {bit}");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains(".txnindex: entry at position 0: "), "bit {bit}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused >= 26 * 8, "version, producer, and both offsets: {refused}");
 }
