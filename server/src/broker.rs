@@ -465,9 +465,12 @@ pub fn run(config: Config) -> Result<(), BrokerError> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            tracing::info!("{}: stopping when what was asked for is answered", termination.wait());
+            // What a log line holds is not looked at where its level is off.
+            let signal = termination.wait();
+            tracing::info!("{signal}: stopping when what was asked for is answered");
             broker.stop.ask();
-            tracing::info!("{}: stopping at once", termination.wait());
+            let signal = termination.wait();
+            tracing::info!("{signal}: stopping at once");
             broker.stop.ask();
         })
         .map_err(BrokerError::Thread)?;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -54,6 +54,26 @@ fn without_a_file_it_keeps_its_data_in_data_and_ends_well_on_either_signal() {
         assert!(dir.path().join("data/meta.properties").exists(), "{said:#?}");
         assert_eq!(terminate(child, signal).code(), Some(0));
     }
+}
+
+#[test]
+fn one_that_logs_nothing_serves_until_a_signal_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listeners = format!("listeners=PLAINTEXT://127.0.0.1:{port}");
+    let mut command = logmill(dir.path(), &["server", "--override", &listeners]);
+    let child = Killed(Some(command.env("LOGMILL_LOG", "off").spawn().unwrap()));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let stream = loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "nobody listens: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    ask_versions(&stream);
+    assert_eq!(terminate(child.take(), Signal::TERM).code(), Some(0));
 }
 
 #[test]
