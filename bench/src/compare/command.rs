@@ -16,14 +16,19 @@ pub struct CompareArgs {
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Records of a leg.
-    #[arg(long, default_value_t = 2_000_000)]
+    #[arg(long, default_value_t = 1_500_000)]
     pub(super) records: u64,
     /// Bytes of a record's value.
     #[arg(long, default_value_t = 1024)]
     pub(super) record_bytes: u32,
-    /// Records that warm each broker before the first round: a JVM needs about four million to settle.
+    /// Records that warm the Apache Kafka that is kept for all rounds: a JVM needs about four million to
+    /// settle.
     #[arg(long, default_value_t = 4_000_000)]
     pub(super) warm_up_records: u64,
+    /// Records that every other broker gets before its first leg, the Apache Kafka included that each round
+    /// starts anew.
+    #[arg(long, default_value_t = 500_000)]
+    pub(super) first_records: u64,
     /// Where the data lies: on the disk that is to be measured, with 10 GB free.
     #[arg(long, default_value = "target/compare")]
     pub(super) dir: PathBuf,
@@ -47,7 +52,7 @@ impl CompareArgs {
         fs::create_dir_all(&self.dir)
             .map_err(|source| Error::Io { what: format!("making {}", self.dir.display()), source })?;
         eprintln!("starting and warming the brokers");
-        let mut contest = Contest::start(self)?;
+        let contest = Contest::start(self)?;
         let mut rounds = Vec::new();
         for round in 1..=self.rounds {
             eprintln!("round {round} of {}", self.rounds);
@@ -60,6 +65,7 @@ impl CompareArgs {
             "records": self.records,
             "record_bytes": self.record_bytes,
             "warm_up_records": self.warm_up_records,
+            "first_records": self.first_records,
             "heap": self.heap,
             "figures": report.json(),
         });

@@ -1,5 +1,6 @@
 //! The contenders, kept running side by side, and their legs.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -22,14 +23,14 @@ const DELETE_MAX: Duration = Duration::from_secs(60);
 const DELETE_DELAY: (&str, &str) = ("log.segment.delete.delay.ms", "1000");
 
 /// The brokers: started once and kept, so that every leg meets a warm one; an idle one costs the others a
-/// few percent of a core at most.
+/// few percent of a core at most. Beside the Apache Kafka that is kept each round starts one of its own.
 pub(super) struct Contest<'a> {
     args: &'a CompareArgs,
     jars: Jars,
     apache: Broker,
     page_cache: Broker,
     durable: Broker,
-    topics: u32,
+    topics: Cell<u32>,
 }
 
 impl Contest<'_> {
@@ -39,46 +40,40 @@ impl Contest<'_> {
             Some(dir) => Jars::in_directory(dir)?,
             None => Jars::fetched()?,
         };
-        let property = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let delete_delay = property(DELETE_DELAY.0, DELETE_DELAY.1);
-        let apache = Broker::apache(ApacheOptions {
-            heap: args.heap.clone(),
-            properties: vec![delete_delay.clone()],
-            root: args.dir.clone(),
-            ..ApacheOptions::new(jars.clone())
-        })?;
+        let apache = start_apache(args, &jars)?;
         let logmill = |ack: &str| {
             Broker::logmill(LogmillOptions {
-                properties: vec![delete_delay.clone(), property("logmill.ack", ack)],
+                properties: vec![property(DELETE_DELAY), property(("logmill.ack", ack))],
                 root: args.dir.clone(),
                 ..LogmillOptions::new(args.logmill()?)
             })
         };
         let (page_cache, durable) = (logmill("page-cache")?, logmill("durable")?);
-        let mut contest = Contest { args, jars, apache, page_cache, durable, topics: 0 };
-        let warm_up = LegLoad { records: args.warm_up_records, record_bytes: args.record_bytes };
-        for contender in [Contender::ApacheKafka, Contender::LogmillPageCache, Contender::LogmillDurable] {
-            contest.produce(contender, warm_up)?;
+        let contest = Contest { args, jars, apache, page_cache, durable, topics: Cell::new(0) };
+        contest.produce(&contest.apache, contest.load(args.warm_up_records))?;
+        for logmill in [&contest.page_cache, &contest.durable] {
+            contest.produce(logmill, contest.load(args.first_records))?;
         }
         Ok(contest)
     }
 
     /// One leg of each contender, in their order.
-    pub(super) fn round(&mut self) -> Result<Vec<Leg>, Error> {
+    pub(super) fn round(&self) -> Result<Vec<Leg>, Error> {
         // The floor's legs copy the Logmill leg, which comes before them.
         let mut model = None;
         let mut legs = Vec::new();
         for contender in Contender::ALL {
-            let leg = match (contender, model) {
-                (Contender::Floor | Contender::FloorUnpaced | Contender::FloorGroupCommit, Some(model)) => {
-                    self.floor(contender, model)?
-                }
-                _ => {
-                    let (leg, produced) = self.produce(contender, self.load())?;
-                    if contender == Contender::LogmillPageCache {
-                        model = Some(produced);
-                    }
+            let leg = match contender {
+                Contender::ApacheFresh => self.fresh_apache()?,
+                Contender::ApacheWarm => self.leg(contender, &self.apache)?.0,
+                Contender::LogmillPageCache => {
+                    let (leg, produced) = self.leg(contender, &self.page_cache)?;
+                    model = Some(produced);
                     leg
+                }
+                Contender::LogmillDurable => self.leg(contender, &self.durable)?.0,
+                Contender::Floor | Contender::FloorGroupCommit | Contender::FloorUnpaced => {
+                    self.floor(contender, model.expect("the model's leg comes first"))?
                 }
             };
             eprintln!(
@@ -97,27 +92,35 @@ impl Contest<'_> {
         Ok(legs)
     }
 
-    fn produce(&mut self, contender: Contender, load: LegLoad) -> Result<(Leg, Produced), Error> {
-        self.topics += 1;
-        let topic = format!("compare{}", self.topics);
-        let broker = match contender {
-            Contender::LogmillPageCache => &self.page_cache,
-            Contender::LogmillDurable => &self.durable,
-            _ => &self.apache,
-        };
+    /// A leg of a broker that is started for it.
+    fn fresh_apache(&self) -> Result<Leg, Error> {
+        let broker = start_apache(self.args, &self.jars)?;
+        self.produce(&broker, self.load(self.args.first_records))?;
+        Ok(self.leg(Contender::ApacheFresh, &broker)?.0)
+    }
+
+    fn leg(&self, contender: Contender, broker: &Broker) -> Result<(Leg, Produced), Error> {
+        let load = self.load(self.args.records);
+        let (produced, cpu) = self.produce(broker, load)?;
+        Ok((Leg::new(contender, load, produced.shape, produced.elapsed, cpu), produced))
+    }
+
+    fn produce(&self, broker: &Broker, load: LegLoad) -> Result<(Produced, LegCpu), Error> {
+        self.topics.set(self.topics.get() + 1);
+        let topic = format!("compare{}", self.topics.get());
         let bootstrap = broker.bootstrap();
         self.topic_command(
             &bootstrap,
             &["--create", "--topic", &topic, "--partitions", &PARTITIONS.to_string()],
         )?;
-        let pid = broker.pid().ok_or_else(|| failed(format!("{} has stopped", contender.title())))?;
+        let pid = broker.pid().ok_or_else(|| failed(format!("the broker at {bootstrap} has stopped")))?;
         let cpu = clean_start(pid)?;
         let producer = Producer { jars: &self.jars, bootstrap: &bootstrap, topic: &topic, load };
         let produced = producer.run()?;
         let cpu = LegCpu { server: cpu_at_rest(pid)? - cpu, client: produced.cpu };
         self.topic_command(&bootstrap, &["--delete", "--topic", &topic])?;
         wait_until_gone(&broker.log_dir(), &topic)?;
-        Ok((Leg::new(contender, load, produced.shape, produced.elapsed, cpu), produced))
+        Ok((produced, cpu))
     }
 
     fn topic_command(&self, bootstrap: &str, arguments: &[&str]) -> Result<(), Error> {
@@ -171,17 +174,30 @@ impl Contest<'_> {
         let cpu = LegCpu { server: cpu_at_rest(floor.pid())? - cpu, client: report.cpu };
         drop(floor);
         fs::remove_dir_all(&dir).map_err(io("removing"))?;
-        Ok(Leg::new(contender, self.load(), model.shape, report.elapsed, cpu))
+        Ok(Leg::new(contender, self.load(self.args.records), model.shape, report.elapsed, cpu))
     }
 
-    fn load(&self) -> LegLoad {
-        LegLoad { records: self.args.records, record_bytes: self.args.record_bytes }
+    fn load(&self, records: u64) -> LegLoad {
+        LegLoad { records, record_bytes: self.args.record_bytes }
     }
 
     /// Beside a broker's logs, where the rig removes it however this process ends.
     fn floor_dir(&self) -> PathBuf {
         self.apache.log_dir().with_file_name("floor")
     }
+}
+
+fn start_apache(args: &CompareArgs, jars: &Jars) -> Result<Broker, Error> {
+    Broker::apache(ApacheOptions {
+        heap: args.heap.clone(),
+        properties: vec![property(DELETE_DELAY)],
+        root: args.dir.clone(),
+        ..ApacheOptions::new(jars.clone())
+    })
+}
+
+fn property((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
 }
 
 /// Writes back what earlier legs left dirty, so that no leg pays for it; the CPU time of the server that

@@ -9,8 +9,11 @@ use crate::rig::{Error, Usage};
 /// Who ran a leg, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contender {
-    /// Acknowledges from the page cache, as it always does unless told to flush.
-    ApacheKafka,
+    /// Apache Kafka as it comes: started for the leg. Acknowledges from the page cache, as it always does
+    /// unless told to flush.
+    ApacheFresh,
+    /// Apache Kafka with its code compiled: one that has run for long.
+    ApacheWarm,
     /// `logmill.ack=page-cache`.
     LogmillPageCache,
     /// `logmill.ack=durable`, the default.
@@ -26,8 +29,9 @@ pub(super) enum Contender {
 
 impl Contender {
     /// In the order of a round: those that are held against each other stand side by side.
-    pub(super) const ALL: [Contender; 6] = [
-        Contender::ApacheKafka,
+    pub(super) const ALL: [Contender; 7] = [
+        Contender::ApacheFresh,
+        Contender::ApacheWarm,
         Contender::LogmillPageCache,
         Contender::Floor,
         Contender::LogmillDurable,
@@ -38,7 +42,8 @@ impl Contender {
     /// Its row's name, which says when it acknowledges.
     pub(super) fn title(self) -> &'static str {
         match self {
-            Contender::ApacheKafka => "Apache Kafka 4.3.1, no fsync",
+            Contender::ApacheFresh => "Apache Kafka as it comes, no fsync",
+            Contender::ApacheWarm => "Apache Kafka warmed, no fsync",
             Contender::LogmillPageCache => "Logmill, no fsync (page-cache)",
             Contender::LogmillDurable => "Logmill, durable (default)",
             Contender::Floor => "floor, no fsync, at Logmill's rate",
@@ -50,7 +55,8 @@ impl Contender {
     /// Its name in the JSON report.
     pub(super) fn key(self) -> &'static str {
         match self {
-            Contender::ApacheKafka => "apache_kafka",
+            Contender::ApacheFresh => "apache_kafka_as_it_comes",
+            Contender::ApacheWarm => "apache_kafka_warmed",
             Contender::LogmillPageCache => "logmill_page_cache",
             Contender::LogmillDurable => "logmill_durable",
             Contender::Floor => "floor",
