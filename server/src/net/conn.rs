@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -117,12 +118,24 @@ pub(crate) async fn serve(
         shard.host().runtime.sleep(LINGER_MS).await;
         Err(Ended::Finished)
     };
-    let ended = tokio::select! {
-        biased;
-        () = poll_fn(|cx| place.control.poll_idle(cx)) => Err(Ended::Idle),
-        ended = conn.write_answers(&replies) => ended,
-        ended = reading => ended,
-    };
+    let (mut reading, mut writing) = (pin!(reading), pin!(conn.write_answers(&replies)));
+    let ended = poll_fn(|cx| {
+        if place.control.poll_idle(cx).is_ready() {
+            return Poll::Ready(Err(Ended::Idle));
+        }
+        // Answers that are there wait for no request. Behind the requests they are looked at once more: what was
+        // just routed has its place among them, and its answer may be there already.
+        let ended = writing.as_mut().poll(cx);
+        if ended.is_ready() {
+            return ended;
+        }
+        let read = reading.as_mut().poll(cx);
+        match writing.as_mut().poll(cx) {
+            Poll::Pending => read,
+            ended => ended,
+        }
+    })
+    .await;
     if let Err(ended) = ended {
         tracing::debug!("closed {}: {ended}", stream.address());
     }

@@ -1,6 +1,7 @@
 //! `Replies`: what one connection is to be answered, in the order of its requests.
 //!
-//! Both ends belong to the connection's one task.
+//! Both ends belong to the connection's one task, which looks at the taking end whenever it has looked at the
+//! other: only who waits for a place is woken.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ pub(crate) struct Replies<T> {
     queue: RefCell<VecDeque<T>>,
     places: usize,
     is_finished: Cell<bool>,
+    /// Who waits for a place.
     waiting: Cell<Option<Waker>>,
 }
 
@@ -38,24 +40,19 @@ impl<T> Replies<T> {
     /// Takes a place.
     pub(crate) fn push(&self, reply: T) {
         self.queue.borrow_mut().push_back(reply);
-        self.wake();
     }
 
     /// Nothing more will come.
     pub(crate) fn finish(&self) {
         self.is_finished.set(true);
-        self.wake();
     }
 
-    /// Waits for the next one; `None` when there is none and none will come.
+    /// Waits for the next one; `None` when there is none and none will come. Nobody is woken for it.
     pub(crate) async fn next(&self) -> Option<T> {
-        poll_fn(|cx| match self.try_next() {
+        poll_fn(|_| match self.try_next() {
             Some(reply) => Poll::Ready(Some(reply)),
             None if self.is_finished.get() => Poll::Ready(None),
-            None => {
-                self.waiting.set(Some(cx.waker().clone()));
-                Poll::Pending
-            }
+            None => Poll::Pending,
         })
         .await
     }
@@ -67,14 +64,10 @@ impl<T> Replies<T> {
         if queue.is_empty() && queue.capacity() > KEPT_PLACES {
             *queue = VecDeque::new();
         }
-        self.wake();
-        Some(next)
-    }
-
-    fn wake(&self) {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();
         }
+        Some(next)
     }
 }
 

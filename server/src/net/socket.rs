@@ -94,6 +94,16 @@ struct TcpConnection {
     address: SocketAddr,
 }
 
+impl TcpConnection {
+    /// The socket had less than there was room for: readiness is reported on an edge, so what comes next reports
+    /// anew, and a call that would only say that nothing is there is saved.
+    fn note_drained(&self) {
+        let is_drained =
+            self.stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        debug_assert!(is_drained.is_err());
+    }
+}
+
 impl Stream for TcpConnection {
     fn address(&self) -> SocketAddr {
         self.address
@@ -107,8 +117,13 @@ impl Stream for TcpConnection {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             buf.reserve(room);
+            let room = buf.capacity() - buf.len();
             match self.stream.try_read_buf(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                Ok(read @ 1..) if read < room => {
+                    self.note_drained();
+                    return Poll::Ready(Ok(read));
+                }
                 result => return Poll::Ready(result),
             }
         }
