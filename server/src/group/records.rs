@@ -5,7 +5,7 @@
 //! value: int16 version of the value  | fields of that type's value; none at all where it is deleted
 //! ```
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use logmill_engine::format::Uuid;
 
 use crate::wire::message::message;
@@ -86,10 +86,9 @@ fn encode_offset(value: &OffsetCommitValue) -> Bytes {
 }
 
 fn encode<M: Message>(prefix: i16, message: &M, version: i16) -> Bytes {
-    let mut buf = BytesMut::new();
-    buf.put_i16(prefix);
+    let mut buf = prefix.to_be_bytes().to_vec();
     message.write_message(&mut Writer::new(&mut buf), version);
-    buf.freeze()
+    buf.into()
 }
 
 fn decode_value<M: Message>(value: &Bytes) -> Result<M, ReadError> {

@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use logmill_engine::disk::Disk;
 use logmill_engine::journal::JournalConfig;
 use logmill_engine::log::TimedOffset;
@@ -79,7 +78,7 @@ pub struct LocalShard {
     /// What busy connections receive into.
     receive_pool: ReceivePool,
     /// Responses are encoded here and split off.
-    encode_buf: RefCell<BytesMut>,
+    encode_buf: RefCell<Vec<u8>>,
     /// Producer ids that this shard may give out without asking the controller.
     producer_ids: Cell<Range<i64>>,
     /// Where orders go, on the controller's shard.
@@ -145,7 +144,7 @@ impl LocalShard {
                 groups,
             }),
             receive_pool: ReceivePool::default(),
-            encode_buf: RefCell::new(BytesMut::new()),
+            encode_buf: RefCell::default(),
             producer_ids: Cell::new(0..0),
             orders: RefCell::new(None),
             creating: RefCell::new(HashSet::new()),
@@ -188,7 +187,7 @@ impl LocalShard {
     }
 
     /// The buffer that responses are encoded in, empty between two of them.
-    pub(crate) fn encode_buf(&self) -> &RefCell<BytesMut> {
+    pub(crate) fn encode_buf(&self) -> &RefCell<Vec<u8>> {
         &self.encode_buf
     }
 
@@ -336,9 +335,7 @@ impl LocalShard {
         state.appends.progress(&progress);
         self.counters.count_waves(progress.released.len());
         for id in progress.advanced {
-            if let Ok(end) = state.engine.readable_end(id) {
-                state.watches.advance(id, end);
-            }
+            state.watches.advance(id, || state.engine.readable_end(id).ok());
         }
         if !progress.failed.is_empty() {
             state.groups.drop_offline(&state.engine);

@@ -1,10 +1,10 @@
 //! `Watches`: readers that wait for bytes, by the partitions they watch.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Weak;
 
+use logmill_engine::format::PartitionMap;
 use logmill_engine::log::LogEnd;
 use logmill_engine::partition::PartitionId;
 use tokio::sync::Notify;
@@ -46,7 +46,7 @@ struct Watched {
 /// All waits on this shard.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
-    by_partition: HashMap<PartitionId, Watched>,
+    by_partition: PartitionMap<Watched>,
 }
 
 impl Watches {
@@ -69,18 +69,25 @@ impl Watches {
         }
     }
 
-    /// Readers of a partition see up to `end`.
-    pub(crate) fn advance(&mut self, id: PartitionId, end: LogEnd) {
-        self.gain(id, |counted| {
+    /// Readers of a partition see more. `end` says up to where, if there is anybody to be told.
+    pub(crate) fn advance(&mut self, id: PartitionId, end: impl FnOnce() -> Option<LogEnd>) {
+        let Some(watched) = self.by_partition.get_mut(&id) else { return };
+        let Some(end) = end() else { return };
+        watched.gain(|counted| {
             let gained = bytes_between(*counted, end);
             *counted = end;
             gained
         });
+        if watched.waiters.is_empty() {
+            self.by_partition.remove(&id);
+        }
     }
 
     /// A partition is gone: its readers shall ask again and be told.
     pub(crate) fn close(&mut self, id: PartitionId) {
-        self.gain(id, |_| u64::MAX);
+        if let Some(mut watched) = self.by_partition.remove(&id) {
+            watched.gain(|_| u64::MAX);
+        }
     }
 
     /// Wakes everybody: a directory has failed, and who reads from it shall be told.
@@ -89,17 +96,13 @@ impl Watches {
             waiter.gain(u64::MAX);
         }
     }
-
-    fn gain(&mut self, id: PartitionId, gained: impl Fn(&mut LogEnd) -> u64) {
-        let Some(watched) = self.by_partition.get_mut(&id) else { return };
-        watched.waiters.retain_mut(|(waiter, counted)| !waiter.gain(gained(counted)));
-        if watched.waiters.is_empty() {
-            self.by_partition.remove(&id);
-        }
-    }
 }
 
 impl Watched {
+    fn gain(&mut self, gained: impl Fn(&mut LogEnd) -> u64) {
+        self.waiters.retain_mut(|(waiter, counted)| !waiter.gain(gained(counted)));
+    }
+
     /// A wait that timed out leaves its waiters behind on partitions where nothing happens. They are looked
     /// for each time their number has doubled.
     fn sweep(&mut self) {
@@ -150,10 +153,10 @@ mod tests {
     fn a_reader_is_woken_when_its_partitions_gained_enough_together() {
         let mut watches = Watches::default();
         let wake = watch(&mut watches, 50, 100);
-        watches.advance(id(0), end(130));
-        watches.advance(id(2), end(999));
+        watches.advance(id(0), || Some(end(130)));
+        watches.advance(id(2), || Some(end(999)));
         assert!(!is_woken(&wake));
-        watches.advance(id(1), end(120));
+        watches.advance(id(1), || Some(end(120)));
         assert!(is_woken(&wake));
     }
 
@@ -181,7 +184,7 @@ mod tests {
         let left = watches.by_partition.values().map(|watched| watched.waiters.len()).max().unwrap_or(0);
         assert!(left <= SWEEP_FROM, "{left} waiters left of 10,000 that have gone");
         let wake = watch(&mut watches, 50, 100);
-        watches.advance(id(0), end(200));
+        watches.advance(id(0), || Some(end(200)));
         assert!(is_woken(&wake));
     }
 }

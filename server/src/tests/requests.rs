@@ -1,6 +1,6 @@
 //! Requests as a client writes them, responses as it reads them.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::batch::batch;
 use crate::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
@@ -18,7 +18,7 @@ pub(super) const INIT_PRODUCER_ID: i16 = 4;
 
 /// A whole frame.
 pub(super) fn encode<M: Message>(api: Api, version: i16, correlation_id: i32, body: &M) -> Vec<u8> {
-    let mut frame = BytesMut::from(&[0u8; 4][..]);
+    let mut frame = vec![0; 4];
     let mut writer = Writer::new(&mut frame);
     let header = RequestHeader {
         request_api_key: api as i16,
@@ -30,7 +30,7 @@ pub(super) fn encode<M: Message>(api: Api, version: i16, correlation_id: i32, bo
     body.write_message(&mut writer, version);
     let len = frame.len() as i32 - 4;
     frame[..4].copy_from_slice(&len.to_be_bytes());
-    frame.to_vec()
+    frame
 }
 
 /// A response without its length in front: its correlation id and its body.

@@ -272,7 +272,7 @@ pub(crate) use {default_of, message, structure};
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "the macro makes public structs, these in a private module")]
 mod tests {
-    use bytes::{Bytes, BytesMut};
+    use bytes::Bytes;
     use logmill_engine::format::Uuid;
 
     use super::*;
@@ -298,8 +298,8 @@ mod tests {
         }
     }
 
-    fn written(message: &Everything, version: i16) -> BytesMut {
-        let mut buf = BytesMut::new();
+    fn written(message: &Everything, version: i16) -> Vec<u8> {
+        let mut buf = Vec::new();
         message.write_message(&mut Writer::new(&mut buf), version);
         buf
     }
@@ -375,7 +375,7 @@ mod tests {
     fn bytes_behind_a_message_are_left_alone() {
         let mut bytes = written(&Everything::default(), 0);
         bytes.extend_from_slice(b"more");
-        let frame = bytes.freeze();
+        let frame = Bytes::from(bytes);
         let mut reader = Reader::new(&frame);
         Everything::read_message(&mut reader, 0).unwrap();
         assert_eq!(reader.remaining(), 4);

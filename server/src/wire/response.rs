@@ -1,8 +1,9 @@
 //! `Encoded`: a response as it goes to the socket, from memory and from files.
 
 use std::fmt;
+use std::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use logmill_engine::disk::FileSlice;
 
 use super::api::Api;
@@ -10,6 +11,9 @@ use super::message::Message;
 use super::messages::header::ResponseHeader;
 use super::writer::{MESSAGE_BYTES_MAX, Writer};
 
+/// A response of so many bytes gets memory of just its size, and the buffer it was encoded in serves the next
+/// one. A longer one takes the buffer with it.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the four in front of a frame that hold its length.
 const LENGTH_BYTES: usize = 4;
 
@@ -77,10 +81,9 @@ impl Chunk {
 
 /// Makes the answer to a request of `api` in `version`.
 ///
-/// `buf` is the shard's, empty between responses: what is encoded is split off it, and its memory used
-/// again when the socket has taken the earlier ones. It is as empty after a response that is too large.
+/// `buf` is the shard's, empty between responses, also after one that is too large.
 pub fn encode_response<M: Message>(
-    buf: &mut BytesMut,
+    buf: &mut Vec<u8>,
     api: Api,
     version: i16,
     correlation_id: i32,
@@ -101,30 +104,37 @@ pub fn encode_response<M: Message>(
         Ok(frame_len) if !is_cut => frame_len,
         Ok(_) | Err(_) => {
             // Nobody has use for a buffer of that size again.
-            *buf = BytesMut::new();
+            *buf = Vec::new();
             return Err(ResponseTooLarge { api: row.name });
         }
     };
     buf[..LENGTH_BYTES].copy_from_slice(&frame_len.to_be_bytes());
-    let (head, rest) = split(buf, slices);
+    let bytes = if buf.len() <= COPIED_BYTES_MAX {
+        let copied = Bytes::copy_from_slice(buf);
+        buf.clear();
+        copied
+    } else {
+        Bytes::from(mem::take(buf))
+    };
+    let (head, rest) = split(bytes, slices);
     Ok(Encoded { head, rest, is_error })
 }
 
-/// Cuts the buffer where slices go between its bytes.
-fn split(buf: &mut BytesMut, slices: Vec<(usize, FileSlice)>) -> (Bytes, Vec<Chunk>) {
+/// Cuts the bytes where slices go between them.
+fn split(mut bytes: Bytes, slices: Vec<(usize, FileSlice)>) -> (Bytes, Vec<Chunk>) {
     let mut rest = Vec::with_capacity(if slices.is_empty() { 0 } else { 2 * slices.len() + 1 });
-    let head_len = slices.first().map_or(buf.len(), |(position, _)| *position);
-    let head = buf.split_to(head_len).freeze();
+    let head_len = slices.first().map_or(bytes.len(), |(position, _)| *position);
+    let head = bytes.split_to(head_len);
     let mut done = head_len;
     for (position, slice) in slices {
         if position > done {
-            rest.push(Chunk::Bytes(buf.split_to(position - done).freeze()));
+            rest.push(Chunk::Bytes(bytes.split_to(position - done)));
             done = position;
         }
         rest.push(Chunk::Slice(slice));
     }
-    if !buf.is_empty() {
-        rest.push(Chunk::Bytes(buf.split().freeze()));
+    if !bytes.is_empty() {
+        rest.push(Chunk::Bytes(bytes));
     }
     (head, rest)
 }
@@ -185,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_response_without_files_is_one_run_of_bytes() {
-        let mut buf = BytesMut::new();
+        let mut buf = Vec::new();
         let body = InitProducerIdResponse { producer_id: 1, producer_epoch: 2, ..Default::default() };
         let encoded = encode_response(&mut buf, Api::InitProducerId, 2, 9, &body).unwrap();
         assert_eq!(
@@ -226,7 +236,7 @@ mod tests {
         ]);
         let in_memory = response([12, 0, 300].map(|len| Records::Bytes(Bytes::from(vec![b'f'; len]))));
         for version in [4, 11, 12, 18] {
-            let mut buf = BytesMut::new();
+            let mut buf = Vec::new();
             let encoded = encode_response(&mut buf, Api::Fetch, version, 3, &in_files).unwrap();
             let expected = encode_response(&mut buf, Api::Fetch, version, 3, &in_memory).unwrap();
             assert_eq!(sent(&encoded), expected.head, "v{version}");
@@ -250,7 +260,7 @@ mod tests {
         let piece = Bytes::from(vec![0; 1 << 20]);
         let pieces = |count| vec![Records::Bytes(piece.clone()); count];
         let in_file = |len| vec![Records::Slices(vec![slice(0, len)])];
-        let mut buf = BytesMut::new();
+        let mut buf = Vec::new();
         let mut encode = |body| {
             let encoded =
                 encode_response(&mut buf, Api::Fetch, 12, 3, &fetched(body)).map(|encoded| encoded.len());

@@ -1,6 +1,5 @@
 //! `Writer`: the protocol's primitives into a buffer, and file slices between them without a copy.
 
-use bytes::{BufMut, BytesMut};
 use logmill_engine::disk::FileSlice;
 
 use super::value::Value;
@@ -12,7 +11,7 @@ pub const MESSAGE_BYTES_MAX: usize = 256 << 20;
 /// Writes behind what the buffer holds. File slices are remembered with the place where they belong.
 #[derive(Debug)]
 pub struct Writer<'a> {
-    buf: &'a mut BytesMut,
+    buf: &'a mut Vec<u8>,
     slices: Vec<(usize, FileSlice)>,
     is_cut: bool,
     is_error: bool,
@@ -20,7 +19,7 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Writes to the end of `buf`.
-    pub fn new(buf: &'a mut BytesMut) -> Writer<'a> {
+    pub fn new(buf: &'a mut Vec<u8>) -> Writer<'a> {
         Writer { buf, slices: Vec::new(), is_cut: false, is_error: false }
     }
 
@@ -31,7 +30,7 @@ impl<'a> Writer<'a> {
             self.is_cut = true;
             return;
         }
-        self.buf.put_slice(bytes);
+        self.buf.extend_from_slice(bytes);
     }
 
     /// Whether the message is of no use, because bytes of it were left out.
@@ -62,7 +61,7 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn uvarint(&mut self, value: u32) {
         if value < 0x80 {
-            self.buf.put_u8(value as u8);
+            self.buf.push(value as u8);
         } else {
             let (bytes, len) = uvarint_bytes(value);
             self.put(&bytes[..len]);
@@ -78,7 +77,7 @@ impl<'a> Writer<'a> {
     /// A length of the old form in four bytes; `None` stands for null.
     #[inline]
     pub fn signed_len(&mut self, len: Option<usize>) {
-        self.buf.put_i32(len.map_or(-1, wire_len));
+        self.buf.extend_from_slice(&len.map_or(-1, wire_len).to_be_bytes());
     }
 
     /// One tagged field: tag, size, value. The size is known only afterwards; most fit the one byte that is
@@ -87,13 +86,13 @@ impl<'a> Writer<'a> {
         self.uvarint(tag);
         let at = self.buf.len();
         let slices = self.slices.len();
-        self.buf.put_u8(0);
+        self.buf.push(0);
         value(self);
         assert_eq!(slices, self.slices.len(), "no tagged field of Kafka's holds records");
         let size = self.buf.len() - at - 1;
         let (prefix, prefix_len) = uvarint_bytes(wire_len(size) as u32);
         if prefix_len > 1 {
-            self.buf.put_bytes(0, prefix_len - 1);
+            self.buf.resize(self.buf.len() + prefix_len - 1, 0);
             self.buf.copy_within(at + 1..at + 1 + size, at + prefix_len);
         }
         self.buf[at..at + prefix_len].copy_from_slice(&prefix[..prefix_len]);
@@ -133,7 +132,7 @@ mod tests {
         for (value, bytes) in
             [(0, &[0][..]), (127, &[0x7f]), (128, &[0x80, 1]), (u32::MAX, &[0xff, 0xff, 0xff, 0xff, 0x0f])]
         {
-            let mut buf = BytesMut::new();
+            let mut buf = Vec::new();
             Writer::new(&mut buf).uvarint(value);
             assert_eq!(&buf[..], bytes);
         }
@@ -142,13 +141,13 @@ mod tests {
     #[test]
     fn the_size_of_a_tagged_field_may_take_more_than_a_byte() {
         for len in [0usize, 127, 128, 16_384] {
-            let mut buf = BytesMut::from(&b"before"[..]);
+            let mut buf = b"before".to_vec();
             let value: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let mut writer = Writer::new(&mut buf);
             writer.tagged(3, |w| w.put(&value));
             writer.put(b"after");
 
-            let mut expected = BytesMut::from(&b"before\x03"[..]);
+            let mut expected = b"before\x03".to_vec();
             Writer::new(&mut expected).uvarint(len as u32);
             expected.extend_from_slice(&value);
             expected.extend_from_slice(b"after");

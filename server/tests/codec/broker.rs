@@ -24,7 +24,7 @@ fn start() -> World {
 }
 
 fn header(api: Api, version: i16) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     let header = RequestHeader {
         request_api_key: api as i16,
         request_api_version: version,
@@ -32,7 +32,7 @@ fn header(api: Api, version: i16) -> Vec<u8> {
         client_id: Some("stranger".into()),
     };
     header.write_message(&mut Writer::new(&mut bytes), api.row().request_header_version(version));
-    bytes.to_vec()
+    bytes
 }
 
 /// Sends one frame on a connection of its own; the answer, or `None` when the broker hung up.

@@ -1,6 +1,6 @@
 //! Bytes that lie: no panic, no more memory than what arrived accounts for.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use logmill_server::wire::messages::metadata::MetadataRequest;
 use logmill_server::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use logmill_server::wire::{Message, Reader, Records, Writer};
@@ -143,7 +143,7 @@ fn noise_is_read_within_bounds() {
 #[test]
 fn the_dearest_request_stays_within_the_factor() {
     const TOPICS: u32 = 100_000;
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes);
     writer.compact_len(Some(TOPICS as usize));
     // A topic of version 9: an empty name and no tagged fields.
@@ -159,7 +159,7 @@ fn the_dearest_request_stays_within_the_factor() {
 
 #[test]
 fn reading_a_produce_request_allocates_its_arrays_only() {
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     let partition_data = (0..100)
         .map(|index| PartitionProduceData { index, records: Records::Bytes(Bytes::from_static(&[7; 100])) })
         .collect();

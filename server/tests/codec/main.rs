@@ -84,11 +84,11 @@ fn rewrite<M: Message + PartialEq + std::fmt::Debug>(frame: Bytes, version: i16)
         Ok(message)
     };
     let message = read(frame)?;
-    let mut buf = BytesMut::new();
+    let mut buf = Vec::new();
     let mut writer = Writer::new(&mut buf);
     message.write_message(&mut writer, version);
     assert!(writer.finish().is_empty(), "nothing that was read lies in a file");
-    let again = buf.freeze();
+    let again = Bytes::from(buf);
     assert_eq!(read(again.clone())?, message);
     Ok(again)
 }

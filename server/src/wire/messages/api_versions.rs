@@ -42,7 +42,7 @@ message! {
 
 #[cfg(test)]
 mod tests {
-    use bytes::{Bytes, BytesMut};
+    use bytes::Bytes;
 
     use super::*;
     use crate::wire::{Message, Reader, Writer};
@@ -64,7 +64,7 @@ mod tests {
             finalized_features_epoch: 7,
             ..Default::default()
         };
-        let mut buf = BytesMut::new();
+        let mut buf = Vec::new();
         response.write_message(&mut Writer::new(&mut buf), 3);
         assert_eq!(
             &buf[..],

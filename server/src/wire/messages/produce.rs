@@ -70,7 +70,7 @@ message! {
 
 #[cfg(test)]
 mod tests {
-    use bytes::{Bytes, BytesMut};
+    use bytes::Bytes;
 
     use super::*;
     use crate::wire::{Message, Reader, Writer};
@@ -89,7 +89,7 @@ mod tests {
             }],
             ..Default::default()
         };
-        let mut buf = BytesMut::new();
+        let mut buf = Vec::new();
         request.write_message(&mut Writer::new(&mut buf), version);
         assert_eq!(&buf[..], bytes);
         let frame = Bytes::from_static(bytes);
