@@ -4,6 +4,9 @@
 use bytes::{Buf, BytesMut};
 use kafka_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
@@ -187,4 +190,51 @@ fn an_epoch_ends_where_the_log_does() {
             answered.iter().map(|one| (one.error_code, one.leader_epoch, one.end_offset)).collect();
         assert_eq!(told, [(0, 0, 1), (0, -1, -1), (75, -1, -1), (3, -1, -1)]);
     });
+}
+
+/// Deletes what lies in front of an offset; the error, and where the log begins.
+async fn delete(socket: &SimSocket, partition: i32, before: i64) -> (i16, i64) {
+    let asked = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(before);
+    let topic = DeleteRecordsTopic::default().with_name(name()).with_partitions(vec![asked]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(60_000);
+    let answered = ask(socket, 2, &request).await.topics.remove(0).partitions.remove(0);
+    (answered.error_code, answered.low_watermark)
+}
+
+/// The error of a read at an offset, and where the log begins.
+async fn read(socket: &SimSocket, offset: i64) -> (i16, i64) {
+    let partition = FetchPartition::default()
+        .with_partition(0)
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default().with_topic(name()).with_partitions(vec![partition]);
+    let request =
+        FetchRequest::default().with_session_epoch(-1).with_max_bytes(1 << 20).with_topics(vec![topic]);
+    let data = ask(socket, FETCH, &request).await.responses.remove(0).partitions.remove(0);
+    (data.error_code, data.log_start_offset)
+}
+
+#[test]
+fn deleted_records_stay_deleted_whatever_cuts_the_power() {
+    for seed in 0..16 {
+        let disk = SimDisk::new(seed);
+        let world = start(&disk);
+        let socket = world.connect();
+        world.run(async move {
+            create(&socket, 1).await;
+            for _ in 0..3 {
+                append(&socket, 0).await;
+            }
+            assert_eq!(delete(&socket, 0, 4).await, (1, -1));
+            assert_eq!([delete(&socket, 0, 2).await, delete(&socket, 0, 1).await], [(0, 2), (0, 2)]);
+        });
+        let disk = disk.after_crash(seed);
+        drop(world);
+        let world = start(&disk);
+        let socket = world.connect();
+        world.run(async move {
+            assert_eq!([read(&socket, 1).await, read(&socket, 2).await], [(1, -1), (0, 2)], "seed {seed}");
+            assert_eq!((delete(&socket, 0, -1).await, append(&socket, 0).await), ((0, 3), 3));
+        });
+    }
 }

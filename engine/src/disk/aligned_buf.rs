@@ -52,6 +52,14 @@ impl AlignedBuf {
         self.blocks.len() * DIRECT_ALIGN
     }
 
+    /// Makes it so many bytes long; those that are added hold anything.
+    pub fn set_len(&mut self, len: usize) {
+        if len > self.capacity() {
+            self.grow(len);
+        }
+        self.len = len;
+    }
+
     /// Forgets the bytes and keeps the memory.
     pub fn clear(&mut self) {
         self.len = 0;

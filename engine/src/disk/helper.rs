@@ -1,4 +1,4 @@
-//! `HelperQueue`: syncs and durable writes done by threads beside the shard, for kernels that grant no ring.
+//! `HelperQueue`: syncs, durable writes and reads done by threads beside the shard, for kernels that grant no ring.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,9 +10,9 @@ use rustix::io::Errno;
 
 use super::{AlignedBuf, IoDone, IoQueue, OpenFile, SyncKind, WRITE_ATTEMPTS_MAX, short_write};
 
-/// Threads of one queue. A shard has at most two syncs in flight behind its journal; what a wave waits for
-/// always finds a thread beside those.
-const HELPERS: usize = 4;
+/// Threads of one queue. A shard has at most two syncs in flight behind its journal, and two reads; what a wave
+/// waits for always finds a thread beside those.
+const HELPERS: usize = 6;
 
 /// Spawns a thread that runs the work to its end: the engine itself spawns nothing.
 pub type SpawnHelper = fn(Box<dyn FnOnce() + Send>) -> io::Result<()>;
@@ -32,6 +32,7 @@ struct Request {
 enum Work {
     Sync(SyncKind),
     Write(AlignedBuf, u64),
+    ReadIn(AlignedBuf, u64),
 }
 
 struct Finished {
@@ -69,6 +70,9 @@ fn do_all(work: &Mutex<Receiver<Request>>, finished: &Finished) {
         let (result, buf) = match work {
             Work::Sync(kind) => (sync(&file, kind), None),
             Work::Write(buf, position) => (write(&file, buf.as_slice(), position), Some(buf)),
+            Work::ReadIn(mut buf, position) => {
+                (file.read_at(buf.as_mut_slice(), position).map(drop), Some(buf))
+            }
         };
         drop(file);
         finished.done.lock().expect("no holder of the lock panics").push(IoDone { token, result, buf });
@@ -112,6 +116,10 @@ impl IoQueue for HelperQueue {
     fn write(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()> {
         super::assert_whole_blocks(&buf, position);
         self.submit(file, token, Work::Write(buf, position))
+    }
+
+    fn read_in(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()> {
+        self.submit(file, token, Work::ReadIn(buf, position))
     }
 
     fn reap(&mut self, done: &mut Vec<IoDone>) {

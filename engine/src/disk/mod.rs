@@ -83,6 +83,9 @@ pub trait File: Any + Debug + Send + Sync {
     /// Has the page cache forget what it holds of the file and need not write: the next read is the
     /// device's.
     fn drop_cached(&self) -> io::Result<()>;
+    /// Whether a range is in the page cache, as far as a look without waiting tells. Files that have none
+    /// answer `true`.
+    fn is_cached(&self, position: u64, len: u32) -> bool;
     /// Whether reads and writes go past the page cache. A file that was opened with [`OpenMode::Direct`]
     /// answers `false` where the file system refuses that; its writes are synced one by one instead.
     fn is_direct(&self) -> bool;
@@ -135,6 +138,9 @@ pub trait IoQueue {
     /// Starts to write all of `buf`, whole [`DIRECT_ALIGN`] blocks, at `position`. Done when the bytes are
     /// durable, whether the file is direct or not. A write that the device took only a part of has failed.
     fn write(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()>;
+    /// Starts to bring so many bytes from `position` on into the page cache as `buf` has, through which they go. It
+    /// is done when they are there or the file has ended.
+    fn read_in(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()>;
     /// Appends to `done` what has finished since the last call; never waits.
     fn reap(&mut self, done: &mut Vec<IoDone>);
     /// Readable when something can be reaped. `None`: the maker's owner says when.
@@ -150,14 +156,14 @@ pub enum SyncKind {
     Entries,
 }
 
-/// A finished sync or write.
+/// A finished sync, write or read.
 #[derive(Debug)]
 pub struct IoDone {
     /// The token that it was submitted with.
     pub token: u64,
     /// A failure is final: the bytes may be gone although they can still be read.
     pub result: io::Result<()>,
-    /// The memory of a write, to be used again. A queue that broke down keeps it.
+    /// The memory of a write or a read, to be used again. A queue that broke down keeps it.
     pub buf: Option<AlignedBuf>,
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::helper::{HelperQueue, SpawnHelper};
 use super::uring::UringQueue;
@@ -128,10 +128,23 @@ fn open_direct(path: &Path) -> io::Result<OpenFile> {
 /// Bytes written at once where blocks can be had only by writing them.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
+/// Bytes between two looks into the page cache: it takes in and gives up many pages at a time.
+const LOOK_EVERY: usize = 64 * 1024;
+
 #[derive(Debug)]
 struct OsFile {
     file: fs::File,
     writes: Writes,
+}
+
+impl OsFile {
+    /// Where nobody can say, it is: the read waits for what is not there.
+    fn is_byte_cached(&self, position: u64) -> bool {
+        let mut byte = [0];
+        let mut into = [io::IoSliceMut::new(&mut byte)];
+        let read = rustix::io::preadv2(&self.file, &mut into, position, ReadWriteFlags::NOWAIT);
+        read != Err(Errno::AGAIN)
+    }
 }
 
 /// What a write is when it returns.
@@ -218,6 +231,12 @@ impl File for OsFile {
 
     fn drop_cached(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?)
+    }
+
+    fn is_cached(&self, position: u64, len: u32) -> bool {
+        let Some(last) = len.checked_sub(1) else { return true };
+        let looks = (0..last).step_by(LOOK_EVERY).chain([last]);
+        looks.map(|at| position + u64::from(at)).all(|at| self.is_byte_cached(at))
     }
 
     fn is_direct(&self) -> bool {

@@ -220,6 +220,14 @@ fn a_queue_finishes_every_write_and_sync_once_and_gives_the_memory_back() {
             format!("{} {} {len:?}", done.token, done.result.is_ok())
         });
         let mut seen: Vec<_> = shown.collect();
+        // From the file's beginning, across its end, and behind it.
+        for position in [0, 15 * DIRECT_ALIGN as u64, 100 * DIRECT_ALIGN as u64] {
+            queue.read_in(&plain, AlignedBuf::zeroed(3 * DIRECT_ALIGN), position, 10).unwrap();
+            let done = reap(place, &mut *queue, 1).remove(0);
+            let len = done.buf.as_ref().map(AlignedBuf::len);
+            let is_cached = plain.is_cached(position, 3 * DIRECT_ALIGN as u32);
+            seen.push(format!("{} {} {len:?} {is_cached}", done.token, done.result.is_ok()));
+        }
         seen.extend((0..8).map(|token| read(&plain, 2 * token * DIRECT_ALIGN as u64, 3)));
         seen
     });

@@ -37,8 +37,8 @@ pub struct UringQueue {
 struct Operation {
     file: OpenFile,
     token: u64,
-    /// What a write writes, and where.
-    write: Option<(AlignedBuf, u64)>,
+    /// What a write writes or a read fills, and where in the file.
+    memory: Option<(AlignedBuf, u64)>,
     step: Step,
     /// How often the step may still be submitted.
     attempts_left: u32,
@@ -50,6 +50,7 @@ struct Operation {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Write,
+    ReadIn,
     Sync(SyncKind),
 }
 
@@ -162,14 +163,18 @@ fn build_ring() -> io::Result<IoUring> {
 }
 
 impl Operation {
-    fn entry(&self) -> squeue::Entry {
+    fn entry(&mut self) -> squeue::Entry {
         let fd = types::Fd(self.file.as_fd().expect("the kernel's files have descriptors").as_raw_fd());
-        match (self.step, &self.write) {
+        match (self.step, &mut self.memory) {
             (Step::Write, Some((buf, position))) => {
                 let len = u32::try_from(buf.len()).expect("a write is below 4 GiB");
                 opcode::Write::new(fd, buf.as_slice().as_ptr(), len).offset(*position).build()
             }
-            (Step::Write, None) => unreachable!("a write has bytes"),
+            (Step::ReadIn, Some((buf, position))) => {
+                let len = u32::try_from(buf.len()).expect("a read is below 4 GiB");
+                opcode::Read::new(fd, buf.as_mut_slice().as_mut_ptr(), len).offset(*position).build()
+            }
+            (Step::Write | Step::ReadIn, None) => unreachable!("a write and a read have memory"),
             (Step::Sync(SyncKind::Data), _) => {
                 opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build()
             }
@@ -180,7 +185,8 @@ impl Operation {
     /// What the kernel's answer means: the operation's result, or `None` when it goes on.
     fn advance(&mut self, result: i32) -> Option<io::Result<()>> {
         self.attempts_left -= 1;
-        match (self.step, &self.write) {
+        match (self.step, &self.memory) {
+            (Step::ReadIn, _) if result < 0 && is_passing(result) && self.attempts_left > 0 => None,
             (Step::Write, Some((buf, position))) => match usize::try_from(result) {
                 Ok(written) if written < buf.len() => Some(Err(short_write(written, buf.len(), *position))),
                 Ok(_) if self.file.is_direct() => Some(Ok(())),
@@ -200,7 +206,7 @@ impl Operation {
     }
 
     fn into_done(self, result: io::Result<()>) -> IoDone {
-        IoDone { token: self.token, result, buf: self.write.map(|(buf, _)| buf) }
+        IoDone { token: self.token, result, buf: self.memory.map(|(buf, _)| buf) }
     }
 }
 
@@ -212,7 +218,7 @@ fn is_passing(result: i32) -> bool {
 impl IoQueue for UringQueue {
     fn sync(&mut self, file: &OpenFile, kind: SyncKind, token: u64) -> io::Result<()> {
         let (file, step) = (file.clone(), Step::Sync(kind));
-        self.submit(Operation { file, token, write: None, step, attempts_left: 1, is_told: false })
+        self.submit(Operation { file, token, memory: None, step, attempts_left: 1, is_told: false })
     }
 
     fn write(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()> {
@@ -220,8 +226,19 @@ impl IoQueue for UringQueue {
         self.submit(Operation {
             file: file.clone(),
             token,
-            write: Some((buf, position)),
+            memory: Some((buf, position)),
             step: Step::Write,
+            attempts_left: WRITE_ATTEMPTS_MAX,
+            is_told: false,
+        })
+    }
+
+    fn read_in(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()> {
+        self.submit(Operation {
+            file: file.clone(),
+            token,
+            memory: Some((buf, position)),
+            step: Step::ReadIn,
             attempts_left: WRITE_ATTEMPTS_MAX,
             is_told: false,
         })
@@ -252,10 +269,10 @@ impl IoQueue for UringQueue {
 }
 
 impl Drop for UringQueue {
-    /// The kernel reads the memory of a write until the write is done, also when the ring is gone: waits for
+    /// The kernel works with the memory of a write or read until that is done, also when the ring is gone: waits for
     /// it, and where that cannot be done leaves the memory behind.
     fn drop(&mut self) {
-        while self.in_kernel() > 0 && self.in_flight.iter().flatten().any(|held| held.write.is_some()) {
+        while self.in_kernel() > 0 && self.in_flight.iter().flatten().any(|held| held.memory.is_some()) {
             while let Some((index, _)) = self.next_completion() {
                 self.in_flight[index] = None;
                 self.free.push(index);
@@ -342,12 +359,12 @@ mod tests {
     fn outcome(write: bool, answers: &[i32]) -> Option<Result<(), io::ErrorKind>> {
         let dir = tempfile::tempdir().unwrap();
         let file = OsDisk::with_uring().open(&dir.path().join("file"), OpenMode::CreateNew).unwrap();
-        let (write, step, attempts_left) = if write {
+        let (memory, step, attempts_left) = if write {
             (Some((AlignedBuf::zeroed(DIRECT_ALIGN), 0)), Step::Write, WRITE_ATTEMPTS_MAX)
         } else {
             (None, Step::Sync(SyncKind::Data), 1)
         };
-        let mut operation = Operation { file, token: 0, write, step, attempts_left, is_told: false };
+        let mut operation = Operation { file, token: 0, memory, step, attempts_left, is_told: false };
         let mut answers = answers.iter();
         loop {
             if let Some(result) = operation.advance(*answers.next()?) {

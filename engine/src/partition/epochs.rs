@@ -90,6 +90,12 @@ impl LeaderEpochs {
         Some(EpochEnd { epoch, end })
     }
 
+    /// The epoch that the record at `offset` was written in.
+    pub(super) fn at(&self, offset: i64) -> Option<i32> {
+        let behind = self.starts.partition_point(|entry| entry.start <= offset);
+        Some(self.starts[behind.checked_sub(1)?].epoch)
+    }
+
     /// The log ends at `end` from here on.
     pub(super) fn truncate_from_end(&mut self, end: i64) {
         let kept = self.starts.partition_point(|start| start.start < end);
@@ -205,6 +211,15 @@ mod tests {
             assert_eq!(end, expected, "epoch {asked}");
         }
         assert_eq!(LeaderEpochs::default().end_of(0, 99), None);
+    }
+
+    #[test]
+    fn a_record_is_of_the_newest_epoch_that_begins_in_front_of_it() {
+        let epochs = epochs(&[(1, 5), (3, 20)]);
+        assert_eq!(
+            [4, 5, 19, 20, 99].map(|offset| epochs.at(offset)),
+            [None, Some(1), Some(1), Some(3), Some(3)]
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::producer::Marker;
 use super::state::{Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
-use crate::format::{AbortedEntry, Batch, BatchHeader, BatchRules, TimestampRule};
+use crate::format::{AbortedEntry, Batch, BatchHeader, BatchRules, ProducerEntry, TimestampRule};
 use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Retention, TimedOffset};
 
 /// What an acknowledgement means.
@@ -346,14 +346,28 @@ impl Partition {
         Ok(found.filter(|found| found.offset < visible))
     }
 
-    /// Where a leader epoch ends; `None` where nothing is known of it.
+    /// Where a leader epoch ends, as far as readers see; `None` where nothing is known of it.
     pub fn end_of_epoch(&self, epoch: i32) -> Option<EpochEnd> {
-        let end = self.log.end().offset;
+        let end = self.readable.offset;
         match self.state.epochs.end_of(epoch, end) {
             // The leader's own epoch is known before the first batch of it.
             None if (0..=self.config.leader_epoch).contains(&epoch) => Some(EpochEnd { epoch, end }),
-            found => found,
+            // A newer epoch begins where no reader has come yet.
+            found => found.map(|found| EpochEnd { end: found.end.min(end), ..found }),
         }
+    }
+
+    /// The leader epoch that the record at `offset` was written in, or the next one will be; `None` where nothing
+    /// is known of it.
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        let is_empty = self.log.start_offset() == self.log.end().offset;
+        self.state.epochs.at(offset).or(is_empty.then_some(self.config.leader_epoch))
+    }
+
+    /// The idempotent producers that are known, by id.
+    pub fn producers(&mut self, now_ms: i64) -> Vec<ProducerEntry> {
+        self.state.producers.forget_idle(now_ms);
+        self.state.producers.entries()
     }
 
     /// The largest id of a producer that was found at the opening or has written since.

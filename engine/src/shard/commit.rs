@@ -151,10 +151,12 @@ impl Shard {
         self.queue.reap(&mut reaped);
         for IoDone { token, result, buf } in reaped.drain(..) {
             let op = Op::of(token);
-            match result {
-                _ if self.dirs[op.dir()].is_offline => (),
-                Ok(()) => self.finished(op, buf),
-                Err(error) => self.fail(op.dir(), &failure(op, &error)),
+            match (op.dir(), result) {
+                // Who sends finds out itself what the read has failed at.
+                (None, _) => self.finished(op, buf),
+                (Some(dir), _) if self.dirs[dir].is_offline => (),
+                (Some(_), Ok(())) => self.finished(op, buf),
+                (Some(dir), Err(error)) => self.fail(dir, &failure(op, &error)),
             }
         }
         self.reaped = reaped;
@@ -168,6 +170,7 @@ impl Shard {
                 journal.written(buf.expect("a write gives its memory back"));
                 self.dirs[dir].waves.synced();
             }
+            Op::ReadIn { job } => self.was_read_in(job, buf),
             Op::Behind { dir, job } => {
                 if let Some(mark) = self.dirs[dir].behind.synced(job) {
                     if let Some(slot) = self.partitions.get_mut(&mark.record.place.id) {
@@ -177,7 +180,9 @@ impl Shard {
                 }
             }
         }
-        self.release_finished(op.dir());
+        if let Some(dir) = op.dir() {
+            self.release_finished(dir);
+        }
     }
 
     fn release_finished(&mut self, dir: usize) {
@@ -230,6 +235,7 @@ fn failure(op: Op, error: &std::io::Error) -> String {
         Op::Wave { .. } => format!("a sync failed: {error}"),
         Op::Frame { .. } => format!("a write of the journal failed: {error}"),
         Op::Behind { .. } => format!("a sync behind the journal failed: {error}"),
+        Op::ReadIn { .. } => format!("a read failed: {error}"),
     }
 }
 

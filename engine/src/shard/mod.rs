@@ -6,6 +6,7 @@ mod counts;
 mod limits;
 mod log_dir;
 mod op;
+mod read_in;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
 mod shard;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod wave;
 
 pub use counts::CommitCounts;
 pub use limits::CommitLimits;
+pub use read_in::READ_IN_BYTES_MAX;
 pub use shard::{OpenPartition, Progress, Shard, ShardConfig};
-pub use upkeep::PartitionMarks;
+pub use upkeep::{DeleteBefore, PartitionMarks};
 pub use wave::Ticket;

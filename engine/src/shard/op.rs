@@ -20,6 +20,11 @@ pub(super) enum Op {
         /// Which of the partitions that are being synced.
         job: usize,
     },
+    /// A read for somebody who sends.
+    ReadIn {
+        /// Which of them.
+        job: u32,
+    },
 }
 
 const KIND_BITS: u32 = 2;
@@ -31,6 +36,7 @@ impl Op {
             Op::Wave { dir } => (0, dir, 0),
             Op::Frame { dir } => (1, dir, 0),
             Op::Behind { dir, job } => (2, dir, job),
+            Op::ReadIn { job } => (3, 0, job as usize),
         };
         assert!(dir < 1 << DIR_BITS && job <= u32::MAX as usize, "directories and jobs are few");
         kind | (dir as u64) << KIND_BITS | (job as u64) << (KIND_BITS + DIR_BITS)
@@ -42,13 +48,16 @@ impl Op {
         match token & ((1 << KIND_BITS) - 1) {
             0 => Op::Wave { dir },
             1 => Op::Frame { dir },
-            _ => Op::Behind { dir, job },
+            2 => Op::Behind { dir, job },
+            _ => Op::ReadIn { job: job as u32 },
         }
     }
 
-    pub(super) fn dir(self) -> usize {
+    /// The log directory that it writes to.
+    pub(super) fn dir(self) -> Option<usize> {
         match self {
-            Op::Wave { dir } | Op::Frame { dir } | Op::Behind { dir, .. } => dir,
+            Op::Wave { dir } | Op::Frame { dir } | Op::Behind { dir, .. } => Some(dir),
+            Op::ReadIn { .. } => None,
         }
     }
 }
@@ -59,7 +68,12 @@ mod tests {
 
     #[test]
     fn a_token_says_what_it_was_made_from() {
-        for op in [Op::Wave { dir: 0 }, Op::Frame { dir: 77 }, Op::Behind { dir: 3, job: 1_000_000 }] {
+        for op in [
+            Op::Wave { dir: 0 },
+            Op::Frame { dir: 77 },
+            Op::Behind { dir: 3, job: 1_000_000 },
+            Op::ReadIn { job: u32::MAX },
+        ] {
             assert_eq!(Op::of(op.token()), op);
         }
     }

@@ -7,14 +7,16 @@ use super::commit::{Mark, Share};
 use super::counts::CommitCounts;
 use super::limits::CommitLimits;
 use super::log_dir::LogDir;
+use super::read_in::ReadsIn;
 use super::wave::Ticket;
 use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
-use crate::format::PartitionMap;
+use crate::format::{PartitionMap, ProducerEntry};
 use crate::journal::{Journal, JournalConfig, PartitionReplay, Piece, StateRecord};
 use crate::log::{Cache, CacheLimits, Log, LogEnd, LogPiece, TimedOffset};
 use crate::partition::{
-    Bounds, Fetched, Isolation, Known, Partition, PartitionConfig, PartitionId, TimeQuery, directory,
+    Bounds, EpochEnd, Fetched, Isolation, Known, Partition, PartitionConfig, PartitionId, TimeQuery,
+    directory,
 };
 
 /// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
@@ -59,6 +61,8 @@ pub struct Progress {
     pub failed: Vec<(usize, String)>,
     /// Partitions of which readers see more.
     pub advanced: Vec<PartitionId>,
+    /// Reads that [`Shard::read_in`] began, by their numbers.
+    pub read_in: Vec<u32>,
 }
 
 /// The partitions of one thread. Nothing here waits.
@@ -71,6 +75,7 @@ pub struct Shard {
     /// Asked for since the start.
     pub(super) syncs: u64,
     pub(super) reaped: Vec<IoDone>,
+    pub(super) reads_in: ReadsIn,
 }
 
 pub(super) struct Slot {
@@ -104,6 +109,7 @@ impl Shard {
             progress: Progress::default(),
             syncs: 0,
             reaped: Vec::new(),
+            reads_in: ReadsIn::default(),
         })
     }
 
@@ -240,6 +246,21 @@ impl Shard {
     ) -> Result<Option<TimedOffset>, Error> {
         let (partition, cache) = self.reader(id)?;
         partition.offset_at(cache, query, isolation)
+    }
+
+    /// Where a leader epoch of a partition ends.
+    pub fn end_of_epoch(&self, id: PartitionId, epoch: i32) -> Result<Option<EpochEnd>, Error> {
+        Ok(self.readable(id)?.end_of_epoch(epoch))
+    }
+
+    /// The leader epoch of a record.
+    pub fn epoch_at(&self, id: PartitionId, offset: i64) -> Result<Option<i32>, Error> {
+        Ok(self.readable(id)?.epoch_at(offset))
+    }
+
+    /// The idempotent producers of a partition.
+    pub fn producers(&mut self, id: PartitionId, now_ms: i64) -> Result<Vec<ProducerEntry>, Error> {
+        Ok(self.reader(id)?.0.producers(now_ms))
     }
 
     /// The largest id of a producer in any of its partitions, as far as logs and snapshots tell.

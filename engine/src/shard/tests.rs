@@ -430,3 +430,29 @@ fn in_page_cache_mode_a_roll_moves_the_recovery_point() {
     let marks = shard.marks();
     assert!(marks[0].marks.recovery_point > 10, "{marks:?}");
 }
+
+#[test]
+fn records_that_a_client_deletes_stay_gone_once_a_wave_has_passed_them() {
+    let disk = SimDisk::default();
+    let mut shard = shard_on(&disk, Ack::PageCache);
+    // Not so many that the log rolls, which would bring them to the device.
+    for _ in 0..2 {
+        append(&mut shard, 0);
+    }
+    shard.submit();
+    let start = |shard: &Shard| shard.marks()[0].marks.start;
+    let (answer, ticket) = shard.delete_records(id(0), DeleteBefore::HighWatermark).unwrap();
+    assert_eq!((answer.start_offset, shard.bounds(id(0)).unwrap().start), (4, 4));
+    assert_eq!(start(&shard), 0, "a start of the process would read what is not on the device");
+    shard.submit();
+    assert_eq!(finish_syncs(&disk, &mut shard).released, [ticket.unwrap()]);
+    assert_eq!(start(&shard), 4);
+    let (answer, ticket) = shard.delete_records(id(0), DeleteBefore::Offset(2)).unwrap();
+    assert_eq!((answer.start_offset, ticket), (4, None), "a start never goes back");
+    for (before, index) in
+        [(DeleteBefore::Offset(5), 0), (DeleteBefore::Offset(-2), 0), (DeleteBefore::Offset(1), 1)]
+    {
+        let refused = shard.delete_records(id(index), before);
+        assert!(matches!(refused, Err(Error::OutOfRange { .. })), "{before:?}: {refused:?}");
+    }
+}

@@ -3,8 +3,9 @@
 
 use super::commit::Share;
 use super::shard::Shard;
+use super::wave::Ticket;
 use crate::error::Error;
-use crate::partition::{Marks, PartitionId};
+use crate::partition::{Appended, Marks, PartitionId};
 
 /// How far one partition has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,43 @@ pub struct PartitionMarks {
     pub marks: Marks,
 }
 
+/// What a client may ask to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteBefore {
+    /// What lies in front of this offset.
+    Offset(i64),
+    /// All that readers see.
+    HighWatermark,
+}
+
 impl Shard {
+    /// Keeps readers from records that a client wants to be gone. It may be told so when the start that is answered
+    /// is written down, which it is not before the ticket's wave is released. Answered like an append of nothing.
+    /// [`Shard::submit`] comes next.
+    pub fn delete_records(
+        &mut self,
+        id: PartitionId,
+        before: DeleteBefore,
+    ) -> Result<(Appended, Option<Ticket>), Error> {
+        let slot = self.partitions.get_mut(&id).ok_or(Error::UnknownPartition)?;
+        let dir = &mut self.dirs[slot.dir];
+        if dir.is_offline {
+            return Err(Error::Offline(dir.path.clone()));
+        }
+        let offset = match before {
+            DeleteBefore::Offset(offset) => offset,
+            DeleteBefore::HighWatermark => slot.partition.bounds().readable,
+        };
+        let start_offset = slot.partition.delete_records_before(offset)?;
+        let wave = slot.partition.start_needs_sync().then(|| {
+            slot.share = Share::Direct;
+            dir.waves.enroll(id)
+        });
+        let end = slot.partition.end().offset;
+        let nothing = Appended { base_offset: end, append_time_ms: None, start_offset, end_offset: end };
+        Ok((nothing, wave.map(|wave| Ticket { dir: slot.dir, wave })))
+    }
+
     /// Keeps readers from what no setting keeps, and removes files of deleted segments whose time has come. What
     /// is not read any more is deleted once its partition's start is written down: [`Shard::marks_written`].
     /// [`Shard::submit`] comes next.

@@ -6,9 +6,8 @@ use super::errors::{code_of, code_of_epoch};
 use super::isolation::isolation_of;
 use super::shares::{Asked, Place, Shares};
 use super::{Answer, Call, Reply};
-use crate::metadata::LEADER_EPOCH;
 use crate::net::conn::Ended;
-use crate::shard::{Command, FindOffsets, OffsetAnswer, OffsetQuery};
+use crate::shard::{Command, FindOffsets, FoundOffset, OffsetAnswer, OffsetQuery};
 use crate::wire::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
@@ -99,10 +98,10 @@ async fn respond(asked: Asked<OffsetAnswer>, topics: Vec<TopicPlaces>) -> ListOf
     let mut answers = asked.answers().await;
     let topics = topics.into_iter().map(|TopicPlaces { name, partitions }| {
         let partitions = partitions.into_iter().map(|(index, source)| match source {
-            Source::NoTier => found(index, -1, -1),
+            Source::NoTier => nothing(index),
             Source::Place(place) => match answers.take(place) {
-                Ok(Ok(Some(at))) => found(index, at.offset, at.timestamp),
-                Ok(Ok(None)) => ListOffsetsPartitionResponse { partition_index: index, ..Default::default() },
+                Ok(Ok(Some(found))) => at(index, found),
+                Ok(Ok(None)) => nothing(index),
                 Ok(Err(error)) => failed(index, code_of(&error)),
                 Err(code) => failed(index, code),
             },
@@ -112,9 +111,14 @@ async fn respond(asked: Asked<OffsetAnswer>, topics: Vec<TopicPlaces>) -> ListOf
     ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
 }
 
-fn found(partition_index: i32, offset: i64, timestamp: i64) -> ListOffsetsPartitionResponse {
-    let leader_epoch = if offset < 0 { -1 } else { LEADER_EPOCH };
+fn at(partition_index: i32, found: FoundOffset) -> ListOffsetsPartitionResponse {
+    let FoundOffset { offset, timestamp, epoch: leader_epoch } = found;
     ListOffsetsPartitionResponse { partition_index, error_code: 0, timestamp, offset, leader_epoch }
+}
+
+/// No record stands there.
+fn nothing(partition_index: i32) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse { partition_index, ..ListOffsetsPartitionResponse::default() }
 }
 
 fn failed(partition_index: i32, code: ErrorCode) -> ListOffsetsPartitionResponse {

@@ -4,9 +4,11 @@ mod api_versions;
 mod broker_configs;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod errors;
 mod fetch;
@@ -136,9 +138,11 @@ async fn route(
         Api::ApiVersions => api_versions::handle(&read(reader, version)?, &call),
         Api::CreatePartitions => create_partitions::handle(read(reader, version)?, call),
         Api::CreateTopics => create_topics::handle(read(reader, version)?, call),
+        Api::DeleteRecords => delete_records::handle(read(reader, version)?, call),
         Api::DeleteTopics => delete_topics::handle(read(reader, version)?, call),
         Api::DescribeCluster => describe_cluster::handle(&read(reader, version)?, &call),
         Api::DescribeConfigs => describe_configs::handle(&read(reader, version)?, &call),
+        Api::DescribeProducers => describe_producers::handle(read(reader, version)?, call),
         Api::DescribeTopicPartitions => describe_topic_partitions::handle(&read(reader, version)?, &call),
         Api::Fetch => fetch::handle(read(reader, version)?, call),
         Api::FindCoordinator => find_coordinator::handle(read(reader, version)?, call),

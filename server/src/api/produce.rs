@@ -37,10 +37,13 @@ pub(crate) async fn handle(request: ProduceRequest, call: Call) -> Result<Reply,
     let image = call.shard.image();
     let mut shares = Shares::new();
     let acks = request.acks;
+    // Apache Kafka refuses the whole request, before it looks at anything else.
+    let refused = (request.transactional_id.is_none() && has_transaction(&request))
+        .then_some(ErrorCode::TransactionalIdAuthorizationFailed);
     let topics: Vec<TopicPlaces> = request
         .topic_data
         .into_iter()
-        .map(|topic| place_topic(topic, acks, &image, &call, &mut shares))
+        .map(|topic| place_topic(topic, refused, acks, &image, &call, &mut shares))
         .collect();
     let asked =
         shares.ask(&call.shard, |partitions, reply| Command::Append(Append { partitions, reply })).await;
@@ -49,6 +52,7 @@ pub(crate) async fn handle(request: ProduceRequest, call: Call) -> Result<Reply,
 
 fn place_topic(
     topic: TopicProduceData,
+    refused: Option<ErrorCode>,
     acks: i16,
     image: &Image,
     call: &Call,
@@ -61,9 +65,10 @@ fn place_topic(
     };
     let mut place = |PartitionProduceData { index, records }| {
         let place = match found.map(|topic| topic.partition(index)) {
-            _ if !ACKS.contains(&acks) => Place::Refused(ErrorCode::InvalidRequiredAcks),
+            _ if let Some(code) = refused => Place::Refused(code),
             None => Place::Refused(unknown),
             Some(None) => Place::Refused(ErrorCode::UnknownTopicOrPartition),
+            Some(Some(_)) if !ACKS.contains(&acks) => Place::Refused(ErrorCode::InvalidRequiredAcks),
             // Their records are the state of coordinators, which alone append them.
             Some(Some(_)) if found.is_some_and(|topic| topic_name::is_internal(&topic.name)) => {
                 Place::Refused(ErrorCode::InvalidTopicException)
@@ -84,12 +89,26 @@ fn place_topic(
     TopicPlaces { name, topic_id: topic.topic_id, partitions }
 }
 
+/// Where the lower byte of a batch's attributes stands.
+const ATTRIBUTES_LOW_AT: usize = 22;
+
 /// Whether a batch, as far as it is one, says that it is compressed by zstd.
 fn is_zstd(batch: &[u8]) -> bool {
-    const ATTRIBUTES_LOW_AT: usize = 22;
     const CODEC_BITS: u8 = 7;
     const ZSTD: u8 = 4;
     batch.get(ATTRIBUTES_LOW_AT).is_some_and(|attributes| attributes & CODEC_BITS == ZSTD)
+}
+
+/// Whether a batch, as far as it is one, says that it belongs to a transaction.
+fn has_transaction(request: &ProduceRequest) -> bool {
+    const TRANSACTIONAL: u8 = 1 << 4;
+    let mut partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    partitions.any(|partition| match &partition.records {
+        Records::Bytes(batch) => {
+            batch.get(ATTRIBUTES_LOW_AT).is_some_and(|attributes| attributes & TRANSACTIONAL != 0)
+        }
+        Records::Null | Records::Slices(_) => false,
+    })
 }
 
 async fn answer(asked: Asked<AppendResult>, topics: Vec<TopicPlaces>, acks: i16, call: Call) -> Answer {

@@ -2,13 +2,14 @@
 //!
 //! A change is durable before any shard sees it, and every shard sees it before it is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use logmill_engine::Error;
 use logmill_engine::format::Uuid;
+use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::PartitionMarks;
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,6 +62,8 @@ pub(crate) enum Order {
     Upkeep {
         is_due: bool,
     },
+    /// Write down how far partitions have come, for somebody who waits for it: by partition, where it begins.
+    WriteStarts(oneshot::Sender<HashMap<PartitionId, i64>>),
     /// Producer ids that nobody else gets.
     ProducerIds(oneshot::Sender<Result<Range<i64>, Refused>>),
 }
@@ -170,7 +173,10 @@ impl Controller {
                     };
                     let _ = reply.send(outcome);
                 }
-                Order::Upkeep { is_due } => self.upkeep(is_due).await,
+                Order::Upkeep { is_due } => drop(self.upkeep(is_due).await),
+                Order::WriteStarts(reply) => {
+                    let _ = reply.send(self.upkeep(false).await);
+                }
                 Order::ProducerIds(reply) => {
                     let floor = self.producer_id_floor().await;
                     let taken = self.on_disk(move |store| store.take_producer_ids(floor)).await;
@@ -180,8 +186,9 @@ impl Controller {
         }
     }
 
-    /// In turn with deletions, so that no line of a deleted topic is written again.
-    async fn upkeep(&self, is_due: bool) {
+    /// In turn with deletions, so that no line of a deleted topic is written again. The starts that are written
+    /// down then, of partitions whose log directory took them.
+    async fn upkeep(&self, is_due: bool) -> HashMap<PartitionId, i64> {
         let mut answers = Vec::new();
         for shard in 0..self.shard.broker().shards() {
             let (reply, marks) = oneshot::channel();
@@ -195,6 +202,7 @@ impl Controller {
             marks.append(&mut answer.await.unwrap_or_default());
         }
         let written = self.on_disk(move |store| store.write_marks(marks)).await;
+        let starts = written.iter().map(|marks| (marks.id, marks.marks.start)).collect();
         let mut by_owner: BTreeMap<usize, Vec<PartitionMarks>> = BTreeMap::new();
         for marks in written {
             by_owner.entry(self.shard.owner_of(marks.id)).or_default().push(marks);
@@ -202,6 +210,7 @@ impl Controller {
         for (owner, marks) in by_owner {
             self.shard.send(owner, Command::MarksWritten(Arc::new(marks))).await;
         }
+        starts
     }
 
     /// Above every producer id that logs and snapshots tell of. Directories that another broker has written hold
@@ -444,7 +453,7 @@ pub(crate) struct Growth {
 fn by_owner<T>(
     shard: &LocalShard,
     items: impl Iterator<Item = T>,
-    id: impl Fn(&T) -> logmill_engine::partition::PartitionId,
+    id: impl Fn(&T) -> PartitionId,
 ) -> BTreeMap<usize, Vec<T>> {
     let mut grouped: BTreeMap<usize, Vec<T>> = BTreeMap::new();
     items.for_each(|item| grouped.entry(shard.owner_of(id(&item))).or_default().push(item));

@@ -42,6 +42,12 @@ impl Topic {
         exists.then_some(PartitionId { topic: self.id, index })
     }
 
+    /// Whether nothing of it is ever deleted but by compaction.
+    pub(crate) fn is_only_compacted(&self, config: &Config) -> bool {
+        let topic = self.config(config);
+        topic.compact && !topic.delete
+    }
+
     /// What the shards need to know to open its partitions when they are new.
     pub(crate) fn to_open<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = OpenPartition> + 'a {
         let topic = self.config(config);

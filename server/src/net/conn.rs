@@ -228,7 +228,7 @@ impl<'a> Conn<'a> {
 
     async fn flush(&self, outbox: &mut Outbox) -> io::Result<()> {
         let sent = outbox.len();
-        outbox.flush(self.stream, self.control).await?;
+        outbox.flush(self.stream, self.control, self.shard).await?;
         self.shard.counters().count_sent(sent);
         Ok(())
     }

@@ -4,9 +4,10 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use logmill_engine::Error;
-use logmill_engine::log::{LogEnd, TimedOffset};
+use logmill_engine::format::ProducerEntry;
+use logmill_engine::log::LogEnd;
 use logmill_engine::partition::{Appended, Fetched, Isolation, PartitionId, TimeQuery};
-use logmill_engine::shard::{OpenPartition, PartitionMarks};
+use logmill_engine::shard::{DeleteBefore, OpenPartition, PartitionMarks};
 use tokio::sync::{Notify, oneshot};
 
 use crate::group::{Commit, FetchedTopic, Query};
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Say how far partitions reach, or what offset stands at a time.
     FindOffsets(FindOffsets),
+    /// Keep readers from old records, and answer when their deletion may be written down.
+    DeleteRecords(DeleteRecords),
+    /// Say which idempotent producers partitions know.
+    FindProducers(FindProducers),
     /// Commit a group's offsets.
     CommitOffsets(CommitOffsets),
     /// Say what groups have committed.
@@ -102,14 +107,38 @@ pub(crate) struct FindOffsets {
 }
 
 /// `None`: no record stands there.
-pub(crate) type OffsetAnswer = Result<Option<TimedOffset>, Error>;
+pub(crate) type OffsetAnswer = Result<Option<FoundOffset>, Error>;
 
-/// Which offset is asked for. Start and end have no timestamp and answer -1 for it.
+/// Which offset is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum OffsetQuery {
     Start,
     End,
     Time(TimeQuery),
+    EndOfEpoch(i32),
+}
+
+/// An offset, and what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundOffset {
+    pub(crate) offset: i64,
+    /// -1 for starts and ends.
+    pub(crate) timestamp: i64,
+    /// The leader epoch that it belongs to, or -1.
+    pub(crate) epoch: i32,
+}
+
+#[derive(Debug)]
+pub(crate) struct DeleteRecords {
+    pub(crate) partitions: Vec<(PartitionId, DeleteBefore)>,
+    /// One result for each partition, in their order: where the log begins from here on.
+    pub(crate) reply: oneshot::Sender<Vec<AppendResult>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FindProducers {
+    pub(crate) partitions: Vec<PartitionId>,
+    pub(crate) reply: oneshot::Sender<Vec<Result<Vec<ProducerEntry>, Error>>>,
 }
 
 #[derive(Debug)]

@@ -1,25 +1,24 @@
 //! `LocalShard`: the shard of this thread, as the tasks on the thread see it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use logmill_engine::disk::Disk;
+use logmill_engine::disk::{Disk, FileSlice};
 use logmill_engine::journal::JournalConfig;
-use logmill_engine::log::TimedOffset;
-use logmill_engine::partition::PartitionId;
+use logmill_engine::partition::{Isolation, PartitionId};
 use logmill_engine::shard::{OpenPartition, PartitionMarks, Shard};
 use logmill_engine::{Error, shard};
 use tokio::sync::{Notify, oneshot};
 
 use super::appends::Appends;
 use super::command::{
-    Append, Close, Command, CommitOffsets, FetchOffsets, FindMarks, FindOffsets, OffsetQuery, Open, Publish,
-    Read, ReadAnswer, ReadPartition,
+    Append, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FindMarks, FindOffsets,
+    FindProducers, FoundOffset, OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition,
 };
 use super::mailbox::{Lanes, Mailbox};
 use super::watches::Watches;
@@ -28,7 +27,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::topic_name::CONSUMER_OFFSETS;
 use crate::group::{Coordinators, Query};
-use crate::metadata::{Image, Order, OrderQueue};
+use crate::metadata::{Image, LEADER_EPOCH, Order, OrderQueue};
 use crate::metrics::{self, Counters, Counts};
 use crate::net::connections::Connections;
 use crate::net::in_flight::{InFlight, PROCESS_BYTES_MAX};
@@ -36,6 +35,10 @@ use crate::net::receive_pool::ReceivePool;
 use crate::net::runtime::Runtime;
 use crate::random::Random;
 use crate::wire::Text;
+
+/// Stand for what is not known of an offset.
+const NO_TIMESTAMP: i64 = -1;
+const NO_EPOCH: i32 = -1;
 
 /// What a thread takes from outside: the seams but for the network, which comes with the listeners.
 #[derive(Clone)]
@@ -107,6 +110,8 @@ struct State {
     appends: Appends,
     watches: Watches,
     groups: Coordinators,
+    /// Connections that wait for cold data.
+    reading_in: HashMap<u32, oneshot::Sender<()>>,
 }
 
 impl LocalShard {
@@ -142,6 +147,7 @@ impl LocalShard {
                 appends: Appends::new(log_dirs),
                 watches: Watches::default(),
                 groups,
+                reading_in: HashMap::new(),
             }),
             receive_pool: ReceivePool::default(),
             encode_buf: RefCell::default(),
@@ -260,6 +266,19 @@ impl LocalShard {
         }
     }
 
+    /// Waits until a slice is in the page cache, or cannot be brought there.
+    pub(crate) async fn read_in(&self, slice: FileSlice) {
+        let (done, finished) = oneshot::channel();
+        {
+            let state = &mut *self.state.borrow_mut();
+            let job = state.engine.read_in(slice);
+            state.reading_in.insert(job, done);
+            self.progress(state);
+        }
+        // The shard is gone only with whoever waits.
+        let _ = finished.await;
+    }
+
     /// Makes this the controller's shard.
     pub(crate) fn take_orders(&self, orders: OrderQueue) {
         *self.orders.borrow_mut() = Some(orders);
@@ -288,6 +307,8 @@ impl LocalShard {
                 watches.add(watch, |id| engine.readable_end(id).ok());
             }
             Command::FindOffsets(find) => self.find_offsets(find),
+            Command::DeleteRecords(delete) => self.delete_records(delete),
+            Command::FindProducers(find) => self.find_producers(find),
             Command::CommitOffsets(commit) => self.commit_offsets(commit),
             Command::FetchOffsets(fetch) => self.fetch_offsets(fetch),
             Command::Open(open) => self.open(open),
@@ -334,6 +355,9 @@ impl LocalShard {
         let progress = state.engine.take_progress();
         state.appends.progress(&progress);
         self.counters.count_waves(progress.released.len());
+        for waiting in progress.read_in.iter().filter_map(|job| state.reading_in.remove(job)) {
+            answer(waiting, ());
+        }
         for id in progress.advanced {
             state.watches.advance(id, || state.engine.readable_end(id).ok());
         }
@@ -370,13 +394,24 @@ impl LocalShard {
 
     fn find_offsets(&self, FindOffsets { isolation, partitions, reply }: FindOffsets) {
         let state = &mut *self.state.borrow_mut();
-        let untimed = |offset| Ok(Some(TimedOffset { offset, timestamp: -1 }));
-        let find = |(id, query): &(PartitionId, OffsetQuery)| match query {
-            OffsetQuery::Start => untimed(state.engine.bounds(*id)?.start),
-            OffsetQuery::End => untimed(state.engine.bounds(*id)?.visible(isolation)),
-            OffsetQuery::Time(query) => state.engine.offset_at(*id, *query, isolation),
-        };
+        let find =
+            |(id, query): &(PartitionId, OffsetQuery)| find_offset(&mut state.engine, *id, *query, isolation);
         answer(reply, partitions.iter().map(find).collect());
+    }
+
+    fn delete_records(&self, DeleteRecords { partitions, reply }: DeleteRecords) {
+        let state = &mut *self.state.borrow_mut();
+        let delete = |(id, before)| state.engine.delete_records(id, before);
+        let results = partitions.into_iter().map(delete).collect();
+        state.appends.enroll(results, reply);
+        state.engine.submit();
+        self.progress(state);
+    }
+
+    fn find_producers(&self, FindProducers { partitions, reply }: FindProducers) {
+        let now_ms = self.host.clock.now_ms();
+        let state = &mut *self.state.borrow_mut();
+        answer(reply, partitions.into_iter().map(|id| state.engine.producers(id, now_ms)).collect());
     }
 
     fn commit_offsets(&self, CommitOffsets { coordinator, commit, reply }: CommitOffsets) {
@@ -457,6 +492,30 @@ fn open(
         groups.open(engine, partition.id);
     }
     Ok(())
+}
+
+fn find_offset(
+    engine: &mut Shard,
+    id: PartitionId,
+    query: OffsetQuery,
+    isolation: Isolation,
+) -> OffsetAnswer {
+    let (offset, timestamp, epoch) = match query {
+        OffsetQuery::Start => {
+            let start = engine.bounds(id)?.start;
+            (start, NO_TIMESTAMP, engine.epoch_at(id, start)?)
+        }
+        OffsetQuery::End => (engine.bounds(id)?.visible(isolation), NO_TIMESTAMP, Some(LEADER_EPOCH)),
+        OffsetQuery::Time(query) => match engine.offset_at(id, query, isolation)? {
+            Some(found) => (found.offset, found.timestamp, engine.epoch_at(id, found.offset)?),
+            None => return Ok(None),
+        },
+        OffsetQuery::EndOfEpoch(epoch) => match engine.end_of_epoch(id, epoch)? {
+            Some(found) => (found.end, NO_TIMESTAMP, Some(found.epoch)),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(FoundOffset { offset, timestamp, epoch: epoch.unwrap_or(NO_EPOCH) }))
 }
 
 /// Replies; whoever waited may have gone.

@@ -9,9 +9,9 @@ pub(crate) mod planted;
 mod watches;
 
 pub(crate) use command::{
-    Append, AppendResult, Close, Command, CommitOffsets, FetchOffsets, FetchedOffsets, FindMarks,
-    FindOffsets, OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition, Watch,
-    WatchedPartition,
+    Append, AppendResult, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FetchedOffsets,
+    FindMarks, FindOffsets, FindProducers, FoundOffset, OffsetAnswer, OffsetQuery, Open, Publish, Read,
+    ReadAnswer, ReadPartition, Watch, WatchedPartition,
 };
 pub(crate) use local::io_error;
 pub use local::{Host, LocalShard, ShardParts, Stopped};

@@ -44,6 +44,24 @@ impl TcpClient {
         decode(api, version, &Bytes::from(frame))
     }
 
+    /// The next response, of which so many bytes are read before something happens, and the rest behind it.
+    pub(super) fn receive_around<M: Message>(
+        &mut self,
+        api: Api,
+        version: i16,
+        bytes_before: usize,
+        happens: impl FnOnce(),
+    ) -> M {
+        let mut len = [0; 4];
+        self.stream.read_exact(&mut len).unwrap();
+        let mut frame = vec![0; i32::from_be_bytes(len) as usize];
+        let (before, behind) = frame.split_at_mut(bytes_before);
+        self.stream.read_exact(before).unwrap();
+        happens();
+        self.stream.read_exact(behind).unwrap();
+        decode(api, version, &Bytes::from(frame)).1
+    }
+
     pub(super) fn ask<Q: Message, A: Message>(&mut self, api: Api, version: i16, request: &Q) -> A {
         self.send(api, version, request);
         self.receive(api, version).1

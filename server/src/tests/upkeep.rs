@@ -3,16 +3,21 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::batch::read_batches;
 use super::config;
 use super::requests::{CREATE_TOPICS, FETCH, PRODUCE, create_topic, fetch, produce};
 use super::tcp_client::TcpClient;
 use crate::broker::{self, Running};
 use crate::wire::messages::create_topics::{CreatableTopicConfig, CreateTopicsResponse};
+use crate::wire::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopic,
+};
 use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use crate::wire::messages::fetch::{FetchResponse, PartitionData};
 use crate::wire::messages::produce::ProduceResponse;
-use crate::wire::{Api, ErrorCode, Text};
+use crate::wire::{Api, ErrorCode, Records, Text};
 
+const DELETE_RECORDS: i16 = 2;
 const DELETE_TOPICS: i16 = 6;
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -123,5 +128,49 @@ fn the_next_topic_of_a_name_is_not_taken_for_the_one_before() {
     }
     make_topic(&mut client);
     assert_eq!(read_from(&mut client, 0).error_code, 0);
+    stop(running);
+}
+
+#[test]
+fn a_segment_that_is_deleted_while_it_is_sent_is_sent_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let running = start(dir);
+    let (mut client, mut other) = (TcpClient::connect(&running), TcpClient::connect(&running));
+    let mut request = create_topic("t", 1);
+    // Its records are of 1970.
+    request.topics[0].configs = [("retention.ms", "-1"), ("file.delete.delay.ms", "0")]
+        .map(|(key, value)| CreatableTopicConfig { name: Text::from(key), value: Some(Text::from(value)) })
+        .to_vec();
+    let created: CreateTopicsResponse = client.ask(Api::CreateTopics, CREATE_TOPICS, &request);
+    assert_eq!(created.topics[0].error_code, 0);
+    // Far more than lies in the buffers of two sockets.
+    let payloads: Vec<Vec<u8>> = (0..32).map(|nth| vec![nth; 1_000_000]).collect();
+    for payload in &payloads {
+        let produced: ProduceResponse = client.ask(Api::Produce, PRODUCE, &produce("t", &[(0, payload)]));
+        assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
+    }
+    let mut request = fetch("t", &[(0, 0)], 0, 0);
+    request.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    client.send(Api::Fetch, FETCH, &request);
+    let mut response: FetchResponse = client.receive_around(Api::Fetch, FETCH, 10_000, || {
+        let partition = DeleteRecordsPartition { partition_index: 0, offset: -1 };
+        let topic = DeleteRecordsTopic { name: Text::from("t"), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 60_000 };
+        let deleted: DeleteRecordsResponse = other.ask(Api::DeleteRecords, DELETE_RECORDS, &request);
+        let result = &deleted.topics[0].partitions[0];
+        assert_eq!((result.error_code, result.low_watermark), (0, payloads.len() as i64));
+        eventually("the segment is still there", || segments(dir) == ["00000000000000000032.log"]);
+    });
+    let Records::Bytes(bytes) = response.responses.remove(0).partitions.remove(0).records else {
+        panic!("records are bytes on this side")
+    };
+    let read = read_batches(&bytes);
+    assert_eq!(read.len(), payloads.len());
+    assert!(
+        read.iter()
+            .zip(0..)
+            .all(|((offset, payload), nth)| *offset == nth && *payload == payloads[nth as usize])
+    );
     stop(running);
 }

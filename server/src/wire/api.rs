@@ -100,6 +100,7 @@ apis! {
     ApiVersions = 18, "0-4", api_versions::ApiVersionsRequest, api_versions::ApiVersionsResponse;
     CreateTopics = 19, "2-7", create_topics::CreateTopicsRequest, create_topics::CreateTopicsResponse;
     DeleteTopics = 20, "1-6", delete_topics::DeleteTopicsRequest, delete_topics::DeleteTopicsResponse;
+    DeleteRecords = 21, "0-2", delete_records::DeleteRecordsRequest, delete_records::DeleteRecordsResponse;
     /// Version 6 has a table but is unstable in 4.3.1, which neither shows nor serves it by default.
     InitProducerId = 22, "0-5",
         init_producer_id::InitProducerIdRequest, init_producer_id::InitProducerIdResponse;
@@ -115,6 +116,8 @@ apis! {
         list_partition_reassignments::ListPartitionReassignmentsResponse;
     DescribeCluster = 60, "0-2",
         describe_cluster::DescribeClusterRequest, describe_cluster::DescribeClusterResponse;
+    DescribeProducers = 61, "0",
+        describe_producers::DescribeProducersRequest, describe_producers::DescribeProducersResponse;
     DescribeTopicPartitions = 75, "0",
         describe_topic_partitions::DescribeTopicPartitionsRequest,
         describe_topic_partitions::DescribeTopicPartitionsResponse;

@@ -178,6 +178,9 @@ mod tests {
         fn drop_cached(&self) -> io::Result<()> {
             panic!("encoding dropped a file's pages")
         }
+        fn is_cached(&self, _: u64, _: u32) -> bool {
+            panic!("encoding looked for a file's pages")
+        }
         fn is_direct(&self) -> bool {
             panic!("encoding asked how a file is read")
         }

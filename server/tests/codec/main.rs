@@ -64,6 +64,8 @@ const CODECS: &[Codec] = codecs![
     create_topics::CreateTopicsResponse,
     delete_topics::DeleteTopicsRequest,
     delete_topics::DeleteTopicsResponse,
+    delete_records::DeleteRecordsRequest,
+    delete_records::DeleteRecordsResponse,
     init_producer_id::InitProducerIdRequest,
     init_producer_id::InitProducerIdResponse,
     describe_configs::DescribeConfigsRequest,
@@ -72,6 +74,8 @@ const CODECS: &[Codec] = codecs![
     list_partition_reassignments::ListPartitionReassignmentsResponse,
     describe_cluster::DescribeClusterRequest,
     describe_cluster::DescribeClusterResponse,
+    describe_producers::DescribeProducersRequest,
+    describe_producers::DescribeProducersResponse,
     describe_topic_partitions::DescribeTopicPartitionsRequest,
     describe_topic_partitions::DescribeTopicPartitionsResponse,
 ];

@@ -160,6 +160,10 @@ impl File for SimFile {
         self.change(Operation::DropCached, 0, |content, _| content.drop_cached())
     }
 
+    fn is_cached(&self, _: u64, _: u32) -> bool {
+        true
+    }
+
     fn is_direct(&self) -> bool {
         self.is_direct
     }

@@ -349,11 +349,14 @@ fn leader_epochs_are_known_after_every_end() {
         assert_eq!(end, expected, "epoch {asked}");
     };
     check(&running, 0, Some((0, 0)));
+    assert_eq!(running.partition.epoch_at(0), Some(0));
     running.append(batch(1, 0, 0, 10)).unwrap();
+    check(&running, 0, Some((0, 0)));
     running.wave().unwrap();
     running = with_epoch(running, 3, KILLED);
     check(&running, 0, Some((0, 10)));
     running.append(batch(1, 0, 10, 10)).unwrap();
+    check(&running, 3, Some((3, 10)));
     running.wave().unwrap();
     let check_all = |running: &Running| {
         for (asked, expected) in
@@ -361,6 +364,7 @@ fn leader_epochs_are_known_after_every_end() {
         {
             check(running, asked, expected);
         }
+        assert_eq!([9, 10, 20].map(|offset| running.partition.epoch_at(offset)), [Some(0), Some(3), Some(3)]);
     };
     check_all(&running);
     running = with_epoch(running, 3, KILLED);
