@@ -4,7 +4,9 @@ use crate::compare::CompareArgs;
 use crate::crash::{FailingArgs, KillsArgs, PowerArgs, StartArgs};
 use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
+use crate::limits::{ColdArgs, ConnectionsArgs, StrangersArgs, WarmArgs};
 use crate::rig::Error;
+use crate::waiting::WaitingArgs;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
@@ -22,6 +24,16 @@ pub enum Command {
     Failing(FailingArgs),
     /// Measures a start after a crash.
     Start(StartArgs),
+    /// What a broker costs that has nothing to do, alone and with very many connections.
+    Connections(ConnectionsArgs),
+    /// Reads data that has left the page cache, and measures another client meanwhile.
+    Cold(ColdArgs),
+    /// Counts the system calls of fetches from the page cache.
+    Warm(WarmArgs),
+    /// Sends requests of random content, and measures another client meanwhile.
+    Strangers(StrangersArgs),
+    /// Holds results of Apache Kafka's own tests against the list of those that wait for something.
+    Waiting(WaitingArgs),
     /// The disk of the commands above, in a process of its own.
     #[command(hide = true)]
     Disk(DiskArgs),
@@ -39,6 +51,11 @@ impl Command {
             Command::Kills(args) => args.run(),
             Command::Failing(args) => args.run(),
             Command::Start(args) => args.run(),
+            Command::Connections(args) => args.run(),
+            Command::Cold(args) => args.run(),
+            Command::Warm(args) => args.run(),
+            Command::Strangers(args) => args.run(),
+            Command::Waiting(args) => args.run(),
             Command::Disk(args) => args.run().map_err(|source| Error::Io { what: "disk".into(), source }),
         }
     }

@@ -8,4 +8,6 @@ pub mod crash;
 pub mod device;
 pub mod floor;
 mod ledger;
+pub mod limits;
 pub mod rig;
+pub mod waiting;

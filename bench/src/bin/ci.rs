@@ -119,9 +119,19 @@ const GROUPS: &[Group] = &[
     Group {
         name: "kills",
         claim: "a broker that is killed or stopped loses, moves and doubles nothing, and serves again in a second",
-        minutes: 2,
+        minutes: 1,
         needs: &[],
         steps: &[cargo(&["run", "--release", "--", "bench", "kills"])],
+    },
+    Group {
+        name: "limits",
+        claim: "10,000 connections cost little, and strangers harm nobody",
+        minutes: 1,
+        needs: &[],
+        steps: &[
+            cargo(&["run", "--release", "--", "bench", "connections", "--idle-seconds", "10"]),
+            cargo(&["run", "--release", "--", "bench", "strangers"]),
+        ],
     },
 ];
 
@@ -142,6 +152,10 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
         20,
         "what readers get of damaged directories",
     ),
+    ("cargo run --release -- bench connections", 3, "what 10,000 connections cost, and none"),
+    ("cargo run --release -- bench strangers --requests 1000000", 10, "what strangers can do to others"),
+    ("cargo run --release -- bench cold", 3, "what cold reads do to others"),
+    ("cargo run --release -- bench warm", 1, "system calls of a fetch from the page cache"),
 ];
 
 /// All groups together.

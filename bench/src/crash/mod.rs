@@ -21,3 +21,4 @@ pub use failing::FailingArgs;
 pub use kills::KillsArgs;
 pub use power::PowerArgs;
 pub use start::StartArgs;
+pub(crate) use subject::CommonArgs;

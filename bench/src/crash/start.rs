@@ -8,33 +8,15 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kafka_protocol::protocol::StrBytes;
-use logmill_engine::format::{BatchBuilder, NewRecord};
-
 use super::subject::{CommonArgs, TOPIC};
-use crate::ledger::{Clients, Connection, fetch_code};
+use crate::ledger::{Clients, Filling, fetch_code, produce_once};
 use crate::rig::{Broker, Error};
-
-const PRODUCE: i16 = 12;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client that finds no broker asks again after this.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// A start that takes longer is given up.
 const START_MAX: Duration = Duration::from_secs(300);
-
-/// Connections that fill the topic.
-const FILLERS: usize = 2;
-
-/// Bytes of a request that fills it.
-const REQUEST_BYTES: usize = 4 << 20;
-
-/// Requests that a filling connection has in flight.
-const IN_FLIGHT: usize = 4;
 
 /// Start after SIGKILL, with nothing in the page cache: how long until it serves, and what it read for that.
 /// Drops the caches of the whole machine, which needs root.
@@ -66,7 +48,8 @@ impl StartArgs {
         let address = broker.address();
         Clients::create_topic(address, TOPIC, self.partitions).map_err(Error::io("making the topic"))?;
         let begun = Instant::now();
-        self.fill(address)
+        self.filling()
+            .write(address)
             .map_err(|error| Error::with_log(format!("filling: {error}"), &broker.log_file()))?;
         println!(
             "start: {} partitions x {} MiB in batches of {} bytes, written in {:.1} s",
@@ -81,7 +64,7 @@ impl StartArgs {
             let root_bytes = files_in(&broker.log_dir());
             let started = broker.launch()?;
             let (produced, fetched) = thread::scope(|scope| {
-                let produced = scope.spawn(|| first(started, || produce_once(address)));
+                let produced = scope.spawn(|| first(started, || produce_once(address, TOPIC)));
                 let fetched = scope.spawn(|| first(started, || fetch_once(address)));
                 (produced.join(), fetched.join())
             });
@@ -108,45 +91,9 @@ impl StartArgs {
         Ok(())
     }
 
-    /// Writes to all partitions in turn; the last requests are not waited for.
-    fn fill(&self, broker: SocketAddr) -> io::Result<()> {
-        let batch = batch(self.batch_bytes);
-        let batches = (self.mib_per_partition << 20).div_ceil(batch.len());
-        let shares = (REQUEST_BYTES / batch.len()).clamp(1, self.partitions);
-        thread::scope(|scope| {
-            let fillers: Vec<_> = (0..FILLERS)
-                .map(|filler| {
-                    let batch = &batch;
-                    scope.spawn(move || self.fill_some(broker, filler, batch, batches, shares))
-                })
-                .collect();
-            fillers.into_iter().try_for_each(|filler| filler.join().expect("filling does not panic"))
-        })
-    }
-
-    /// One connection's part: every `FILLERS`th round of a batch to each partition.
-    fn fill_some(
-        &self,
-        broker: SocketAddr,
-        filler: usize,
-        batch: &Bytes,
-        batches: usize,
-        shares: usize,
-    ) -> io::Result<()> {
-        let mut connection = Connection::open(broker, PATIENCE)?;
-        let partitions: Vec<i32> = (0..self.partitions as i32).collect();
-        let mut in_flight = 0;
-        for _ in (filler..batches).step_by(FILLERS) {
-            for partitions in partitions.chunks(shares) {
-                if in_flight == IN_FLIGHT {
-                    accepted(connection.receive(PRODUCE)?)?;
-                    in_flight -= 1;
-                }
-                connection.send(PRODUCE, &produce(partitions, batch))?;
-                in_flight += 1;
-            }
-        }
-        (0..in_flight).try_for_each(|_| accepted(connection.receive(PRODUCE)?))
+    fn filling(&self) -> Filling {
+        let StartArgs { partitions, mib_per_partition, batch_bytes, .. } = *self;
+        Filling { topic: TOPIC, partitions, mib_per_partition, batch_bytes }
     }
 }
 
@@ -161,42 +108,11 @@ fn first(started: Instant, mut attempt: impl FnMut() -> io::Result<()>) -> Optio
     None
 }
 
-fn produce_once(broker: SocketAddr) -> io::Result<()> {
-    let mut connection = Connection::open(broker, PATIENCE)?;
-    accepted(connection.ask(PRODUCE, &produce(&[0], &batch(100)))?)
-}
-
 fn fetch_once(broker: SocketAddr) -> io::Result<()> {
     match fetch_code(broker, TOPIC, 0)? {
         0 => Ok(()),
         code => Err(io::Error::other(format!("fetch: error {code}"))),
     }
-}
-
-fn produce(partitions: &[i32], batch: &Bytes) -> ProduceRequest {
-    let partition = |partition: &i32| {
-        PartitionProduceData::default().with_index(*partition).with_records(Some(batch.clone()))
-    };
-    let topic = TopicProduceData::default()
-        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
-        .with_partition_data(partitions.iter().map(partition).collect());
-    ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic])
-}
-
-fn accepted(response: kafka_protocol::messages::ProduceResponse) -> io::Result<()> {
-    let answers = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    match answers.into_iter().find(|answer| answer.error_code != 0) {
-        None => Ok(()),
-        Some(answer) => Err(io::Error::other(format!("produce: error {}", answer.error_code))),
-    }
-}
-
-/// A batch of so many bytes, more or less.
-fn batch(bytes: usize) -> Bytes {
-    let value = vec![7; bytes.saturating_sub(80).max(1)];
-    let mut builder = BatchBuilder::new();
-    builder.push(&NewRecord { key: None, value: Some(&value), timestamp: 1_700_000_000_000, headers: &[] });
-    builder.finish()
 }
 
 fn drop_caches() -> io::Result<()> {

@@ -20,16 +20,16 @@ const PRODUCERS: usize = 4;
 /// How long it may take until the load goes on after a start.
 const FLOW_MAX: Duration = Duration::from_secs(30);
 
-/// What every run of crashes is told.
+/// What every run against the real broker is told.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct CommonArgs {
+pub(crate) struct CommonArgs {
     /// Repeats the choices of an earlier run [default: new ones].
     #[arg(long)]
     seed: Option<u64>,
     /// Where disks, data and logs lie.
     #[arg(long, default_value = "target/crash")]
     dir: PathBuf,
-    /// The program of the Logmill that crashes [default: this one].
+    /// The program of the Logmill that is run [default: this one].
     #[arg(long)]
     logmill: Option<PathBuf>,
     /// A setting of the broker.
@@ -44,12 +44,12 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 impl CommonArgs {
     /// The seed of this run, which every line that it prints tells.
-    pub(super) fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000_000))
     }
 
     /// Where everything lies, made and absolute.
-    pub(super) fn root(&self) -> Result<PathBuf, Error> {
+    pub(crate) fn root(&self) -> Result<PathBuf, Error> {
         let what = format!("making {}", self.dir.display());
         let made = fs::create_dir_all(&self.dir).and_then(|()| self.dir.canonicalize());
         made.map_err(Error::io(what))
@@ -63,7 +63,7 @@ impl CommonArgs {
     }
 
     /// A broker with these log directories, or with its own.
-    pub(super) fn broker(&self, log_dirs: &[&Path]) -> Result<LogmillOptions, Error> {
+    pub(crate) fn broker(&self, log_dirs: &[&Path]) -> Result<LogmillOptions, Error> {
         let mut options = LogmillOptions::new(self.logmill()?);
         options.root = self.root()?;
         if !log_dirs.is_empty() {

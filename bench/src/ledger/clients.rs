@@ -13,9 +13,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::book::{Book, Tally};
-use super::connection::Connection;
 use super::producer::Producer;
 use super::reader::Tail;
+use crate::rig::Connection;
 
 const CREATE_TOPICS: i16 = 7;
 

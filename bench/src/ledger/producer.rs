@@ -20,8 +20,8 @@ use rand::rngs::StdRng;
 
 use super::book::Book;
 use super::clients::Gate;
-use super::connection::Connection;
 use super::record::{Identity, value};
+use crate::rig::Connection;
 
 /// As many as an idempotent client may have.
 const IN_FLIGHT_MAX: usize = 5;

@@ -15,8 +15,8 @@ use kafka_protocol::records::RecordBatchDecoder;
 
 use super::book::Book;
 use super::clients::Gate;
-use super::connection::Connection;
 use super::record::Identity;
+use crate::rig::Connection;
 
 const FETCH: i16 = 12;
 const PARTITION_BYTES_MAX: i32 = 1 << 20;

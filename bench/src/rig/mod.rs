@@ -8,7 +8,7 @@
 //! process    a child, waited for and killed by its id     directory  a broker's own directory
 //! cleanup    what must be gone when this process ends     confine    what a child does before exec
 //! ports      numbers that nobody else takes               prepared   a directory that is made once
-//! error      why something failed
+//! connection requests and responses over TCP              error      why something failed
 //! ```
 //!
 //! A run that ends by itself, by a panic or by Ctrl-C cleans up; after a SIGKILL the kernel takes the
@@ -17,6 +17,7 @@
 mod broker;
 mod cleanup;
 mod confine;
+mod connection;
 pub(crate) mod directory;
 mod error;
 mod jars;
@@ -29,6 +30,7 @@ mod tool;
 mod usage;
 
 pub use broker::{ApacheOptions, Broker, LogmillOptions};
+pub use connection::Connection;
 pub use error::Error;
 pub use jars::{Jars, KAFKA_VERSION};
 pub use jvm::JvmProfile;

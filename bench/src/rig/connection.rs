@@ -1,4 +1,4 @@
-//! `Connection`: requests out, responses in, in their order.
+//! `Connection`: requests out, responses in, in their order, and nothing repaired or repeated.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ const RESPONSE_BYTES_MAX: usize = 64 << 20;
 
 /// To one broker, or to a proxy in front of it.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     next_correlation_id: i32,
     next_answer: i32,
@@ -21,7 +21,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects; whatever takes longer than `patience` is an error from then on.
-    pub(crate) fn open(broker: SocketAddr, patience: Duration) -> io::Result<Connection> {
+    pub fn open(broker: SocketAddr, patience: Duration) -> io::Result<Connection> {
         let stream = TcpStream::connect_timeout(&broker, patience)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
@@ -30,13 +30,13 @@ impl Connection {
     }
 
     /// Sends a request.
-    pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<()> {
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<()> {
         let mut frame = vec![0; 4];
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_correlation_id(self.next_correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("ledger")));
+            .with_client_id(Some(StrBytes::from_static_str("rig")));
         header.encode(&mut frame, R::header_version(version)).map_err(io::Error::other)?;
         request.encode(&mut frame, version).map_err(io::Error::other)?;
         let len = (frame.len() - 4) as u32;
@@ -46,7 +46,7 @@ impl Connection {
     }
 
     /// The response to the oldest request that has none.
-    pub(crate) fn receive<A: Decodable + HeaderVersion>(&mut self, version: i16) -> io::Result<A> {
+    pub fn receive<A: Decodable + HeaderVersion>(&mut self, version: i16) -> io::Result<A> {
         let mut len = [0; 4];
         self.stream.read_exact(&mut len)?;
         let len = u32::from_be_bytes(len) as usize;
@@ -67,7 +67,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for its response.
-    pub(crate) fn ask<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
+    pub fn ask<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
         self.send(version, request)?;
         self.receive(version)
     }
