@@ -22,8 +22,15 @@ const LIMITS: LogLimits = LogLimits {
     index_interval_bytes: 4_096,
 };
 const CACHE: CacheLimits = CacheLimits { files: 1_024, pages: 2_048 };
-const OPENING: Opening =
-    Opening { was_clean: true, recovery_point: 0, start_offset: 0, visit_from: i64::MAX, has_gaps: false };
+const OPENING: Opening<'_> = Opening {
+    was_clean: true,
+    recovery_point: 0,
+    resume: None,
+    replayed: &[],
+    start_offset: 0,
+    visit_from: i64::MAX,
+    has_gaps: false,
+};
 /// Turns of a ratio, and appends of one turn.
 const TURNS: usize = 31;
 const APPENDS: usize = 2_000;

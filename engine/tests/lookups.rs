@@ -10,8 +10,15 @@ use logmill_engine::log::{Cache, CacheLimits, Log, LogLimits, Opening};
 
 const SEGMENTS: usize = 100;
 const NOW_MS: i64 = 1_700_000_000_000;
-const OPENING: Opening =
-    Opening { was_clean: true, recovery_point: 0, start_offset: 0, visit_from: 0, has_gaps: false };
+const OPENING: Opening<'_> = Opening {
+    was_clean: true,
+    recovery_point: 0,
+    resume: None,
+    replayed: &[],
+    start_offset: 0,
+    visit_from: 0,
+    has_gaps: false,
+};
 
 /// Counts allocations of a thread.
 struct Counting;

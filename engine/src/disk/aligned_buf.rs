@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
 /// What the position, the length and the memory of direct I/O are multiples of. Devices ask for their
 /// sector, which is 512 or 4,096 bytes.
 pub const DIRECT_ALIGN: usize = 4_096;
@@ -11,16 +9,15 @@ pub const DIRECT_ALIGN: usize = 4_096;
 /// Bytes whose first one lies at a multiple of [`DIRECT_ALIGN`].
 #[derive(Default)]
 pub struct AlignedBuf {
-    blocks: Vec<Block>,
-    /// Bytes in use, at most those of all blocks.
+    /// Zeroed by the allocator, which for much memory is the kernel when it is first touched.
+    memory: Vec<u8>,
+    /// Where the first block begins in it.
+    offset: usize,
+    /// Bytes in use, at most those of whole blocks.
     len: usize,
+    /// Behind so many bytes there are only zeros.
+    used: usize,
 }
-
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C, align(4096))]
-struct Block([u8; DIRECT_ALIGN]);
-
-const _: () = assert!(align_of::<Block>() == DIRECT_ALIGN && size_of::<Block>() == DIRECT_ALIGN);
 
 impl AlignedBuf {
     /// An empty buffer that takes `capacity` bytes before it grows.
@@ -33,7 +30,7 @@ impl AlignedBuf {
     /// So many zeros.
     pub fn zeroed(len: usize) -> AlignedBuf {
         let mut buf = AlignedBuf::with_capacity(len);
-        buf.len = len;
+        buf.set_len(len);
         buf
     }
 
@@ -49,15 +46,14 @@ impl AlignedBuf {
 
     /// Bytes that it holds without growing.
     pub fn capacity(&self) -> usize {
-        self.blocks.len() * DIRECT_ALIGN
+        (self.memory.len() - self.offset) / DIRECT_ALIGN * DIRECT_ALIGN
     }
 
     /// Makes it so many bytes long; those that are added hold anything.
     pub fn set_len(&mut self, len: usize) {
-        if len > self.capacity() {
-            self.grow(len);
-        }
+        self.grow(len);
         self.len = len;
+        self.used = self.used.max(len);
     }
 
     /// Forgets the bytes and keeps the memory.
@@ -69,18 +65,18 @@ impl AlignedBuf {
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         self.grow(end);
-        self.blocks.as_mut_bytes()[self.len..end].copy_from_slice(bytes);
-        self.len = end;
+        self.memory[self.offset..][self.len..end].copy_from_slice(bytes);
+        self.set_len(end);
     }
 
     /// Makes it `len` bytes long; what is added is zeros.
     pub fn resize(&mut self, len: usize) {
         self.grow(len);
-        if len > self.len {
-            // The memory may hold bytes of an earlier use.
-            self.blocks.as_mut_bytes()[self.len..len].fill(0);
+        let of_earlier_use = self.len..len.min(self.used);
+        if !of_earlier_use.is_empty() {
+            self.memory[self.offset..][of_earlier_use].fill(0);
         }
-        self.len = len;
+        self.set_len(len);
     }
 
     /// Adds zeros up to a whole number of [`DIRECT_ALIGN`] blocks.
@@ -90,21 +86,24 @@ impl AlignedBuf {
 
     /// The bytes in use.
     pub fn as_slice(&self) -> &[u8] {
-        &self.blocks.as_bytes()[..self.len]
+        &self.memory[self.offset..][..self.len]
     }
 
     /// The bytes in use.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.blocks.as_mut_bytes()[..self.len]
+        &mut self.memory[self.offset..][..self.len]
     }
 
     fn grow(&mut self, capacity: usize) {
-        let missing = capacity.div_ceil(DIRECT_ALIGN).saturating_sub(self.blocks.len());
-        if missing > 0 {
-            // At least doubled, so that filling it piece by piece copies each byte a bounded number of times.
-            let added = if self.blocks.is_empty() { missing } else { missing.max(self.blocks.len()) };
-            self.blocks.resize_with(self.blocks.len() + added, || Block([0; DIRECT_ALIGN]));
+        if capacity <= self.capacity() {
+            return;
         }
+        // At least doubled, so that filling it piece by piece copies each byte a bounded number of times.
+        let capacity = capacity.max(self.capacity() * 2).next_multiple_of(DIRECT_ALIGN);
+        let mut memory = vec![0; capacity + DIRECT_ALIGN - 1];
+        let offset = memory.as_ptr().align_offset(DIRECT_ALIGN);
+        memory[offset..][..self.len].copy_from_slice(self.as_slice());
+        (self.memory, self.offset, self.used) = (memory, offset, self.len);
     }
 }
 

@@ -140,11 +140,6 @@ impl Files {
         self.oldest_full().and_then(|slot| self.slots[slot].generation)
     }
 
-    /// The offset behind a partition's last piece that is needed.
-    pub(super) fn newest_end(&self, id: PartitionId) -> Option<i64> {
-        self.slots.iter().filter_map(|slot| slot.needed.get(&id).copied()).max()
-    }
-
     /// The generation of the oldest full file, when no piece of it is needed any more.
     pub(super) fn unneeded_generation(&self) -> Option<u64> {
         let oldest = &self.slots[self.oldest_full()?];

@@ -265,6 +265,18 @@ impl<'a> Frame<'a> {
         if header.version.get() != VERSION {
             return Err(BadFrame::Version(header.version.get()));
         }
+        let frame = Frame::known(bytes).ok_or_else(|| not_whole("it is cut".to_owned()))?;
+        if frame.items().count() == frame.items as usize {
+            Ok(frame)
+        } else {
+            Err(not_whole(format!("{} items, expected {}", frame.items().count(), frame.items)))
+        }
+    }
+
+    /// The frame at the beginning of `bytes`, which was found whole before; `None` where not all of it is there.
+    pub(super) fn known(bytes: &'a [u8]) -> Option<Frame<'a>> {
+        let (header, _) = FrameHeader::ref_from_prefix(bytes).ok()?;
+        let length = header.length.get() as usize;
         let numbers = FrameNumbers {
             nonce: header.nonce.get(),
             generation: header.generation.get(),
@@ -272,12 +284,7 @@ impl<'a> Frame<'a> {
             oldest_generation: header.oldest_generation.get(),
         };
         let len = length.next_multiple_of(DIRECT_ALIGN);
-        let frame = Frame { numbers, items: header.items.get(), body: &bytes[HEADER_LEN..length], len };
-        if frame.items().count() == frame.items as usize {
-            Ok(frame)
-        } else {
-            Err(not_whole(format!("{} items, expected {}", frame.items().count(), frame.items)))
-        }
+        Some(Frame { numbers, items: header.items.get(), body: bytes.get(HEADER_LEN..length)?, len })
     }
 
     /// Its items, in the order in which they were pushed.

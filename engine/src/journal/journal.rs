@@ -2,7 +2,6 @@
 //! is durable without it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::path::PathBuf;
 
 use super::files::Files;
@@ -15,6 +14,9 @@ use crate::format::{PartitionId, PartitionMap};
 const FRAME_BYTES_FIRST: usize = 64 * 1024;
 /// A frame's memory above this is given back when the frame is written.
 const FRAME_BYTES_KEPT: usize = 8 << 20;
+/// The part of a file that payloads of states take at most: each of them is written again when the file that it
+/// lies in is to be written anew.
+const PAYLOADS_SHARE: u64 = 16;
 
 /// Where a journal lies, and what a start found out for it.
 #[derive(Debug, Clone)]
@@ -66,6 +68,9 @@ pub struct Journal {
     /// Memory of a frame that was written.
     spare: Option<AlignedBuf>,
     states: BTreeMap<PartitionId, State>,
+    /// Bytes of their payloads together, and how many that may be.
+    payload_bytes: usize,
+    payload_bytes_max: usize,
     /// Partitions whose newest record is in no frame yet.
     unwritten: VecDeque<PartitionId>,
 }
@@ -101,6 +106,8 @@ impl Journal {
             in_flight: None,
             spare: None,
             states: BTreeMap::new(),
+            payload_bytes: 0,
+            payload_bytes_max: (*file_bytes / PAYLOADS_SHARE) as usize,
             unwritten: VecDeque::new(),
         })
     }
@@ -117,10 +124,15 @@ impl Journal {
     }
 
     /// Notes that a partition is durable up to the record's point. That counts once a frame with it is on the
-    /// device.
-    pub fn set_state(&mut self, record: StateRecord) {
+    /// device. Where payloads together become too large, it counts without its own.
+    pub fn set_state(&mut self, mut record: StateRecord) {
         let id = record.place.id;
         let before = self.states.get(&id);
+        self.payload_bytes -= before.map_or(0, |state| state.record.payload.len());
+        if self.payload_bytes + record.payload.len() > self.payload_bytes_max {
+            record.payload = Vec::new();
+        }
+        self.payload_bytes += record.payload.len();
         if !before.is_some_and(|state| state.is_unwritten) {
             self.unwritten.push_back(id);
         }
@@ -244,15 +256,6 @@ impl Journal {
         self.states.get(&id).map(|state| state.record.place.offset)
     }
 
-    /// The offsets of a partition that a start would replay: from its recovery point on the device to behind its
-    /// last piece. What lies there must stay as it is.
-    pub fn covered(&self, id: PartitionId) -> Option<Range<i64>> {
-        let building = self.building_ends.get(&id).copied();
-        let end = building.or_else(|| self.files.newest_end(id))?;
-        let durable = self.states.get(&id).and_then(|state| state.durable);
-        Some(durable.map_or(0, |(point, _)| point)..end)
-    }
-
     /// How many files may be written anew.
     pub fn free_files_count(&self) -> usize {
         self.files.free()
@@ -260,7 +263,8 @@ impl Journal {
 
     /// Forgets a partition whose directory is durably gone.
     pub fn forget(&mut self, id: PartitionId) {
-        self.states.remove(&id);
+        let state = self.states.remove(&id);
+        self.payload_bytes -= state.map_or(0, |state| state.record.payload.len());
         self.building_ends.remove(&id);
         self.files.forget(id);
     }

@@ -25,4 +25,4 @@ mod replay;
 pub use frame::{FRAME_BYTES_MAX, Place};
 pub use journal::{FrameWrite, Journal, JournalConfig, StateRecord};
 pub use name::{JournalName, SLOTS, journal_files};
-pub use replay::{FoundFrames, PartitionReplay, Piece, Recovered, newest_generation, read_all};
+pub use replay::{FoundFrames, PartitionReplay, Piece, Recovered, journals_in, newest_generation, read_all};

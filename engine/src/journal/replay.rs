@@ -57,14 +57,37 @@ struct FoundFrame {
 }
 
 impl FoundFrames {
-    /// Reads a journal file from the device as far as its frames reach. Touches nothing else, so that several
-    /// threads can read a file each.
-    pub fn read(disk: &dyn Disk, log_dir: &Path, name: JournalName) -> Result<FoundFrames, Error> {
+    /// Reads the journal of one shard from the device: the files that are needed, as far as their frames reach.
+    /// Touches nothing else, so that several threads can read a journal each.
+    pub fn read_journal(
+        disk: &dyn Disk,
+        log_dir: &Path,
+        names: &[JournalName],
+    ) -> Result<Vec<FoundFrames>, Error> {
+        let mut by_generation = Vec::with_capacity(names.len());
+        for name in names {
+            by_generation.push((declared_generation(disk, log_dir, *name)?.0, *name));
+        }
+        by_generation.sort_by_key(|(generation, _)| std::cmp::Reverse(generation.unwrap_or(u64::MAX)));
+        let mut found: Vec<FoundFrames> = Vec::with_capacity(names.len());
+        for (generation, name) in by_generation {
+            // The newest frame says which files hold nothing that is needed.
+            let oldest = found.iter().find_map(FoundFrames::newest).map(|newest| newest.oldest_generation);
+            if generation.is_none() || oldest.is_none() || generation >= oldest {
+                found.push(FoundFrames::read(disk, log_dir, name)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads one file.
+    fn read(disk: &dyn Disk, log_dir: &Path, name: JournalName) -> Result<FoundFrames, Error> {
         let path = log_dir.join(name.to_string());
         let reading = || format!("reading {}", path.display());
         let file = disk.open(&path, OpenMode::Direct).map_err(Error::io(reading()))?;
         let len = file.len().map_err(Error::io(reading()))?;
-        let mut content = AlignedBuf::default();
+        // Memory that is never touched costs nothing: most files end early.
+        let mut content = AlignedBuf::with_capacity(len as usize);
         let read_to = |content: &mut AlignedBuf, wanted: usize| -> Result<(), Error> {
             while content.len() < wanted.min(len as usize) {
                 let from = content.len();
@@ -217,7 +240,7 @@ impl Recovered {
     fn take_file(&mut self, file: &FoundFrames) {
         for found in &file.frames {
             let bytes = &file.content[found.position..];
-            let frame = Frame::read(bytes).expect("it was found whole");
+            let frame = Frame::known(bytes).expect("it was found whole");
             for item in frame.items() {
                 let replay = self.partitions.entry(item.place.id).or_default();
                 match item.kind {
@@ -279,28 +302,44 @@ fn check_chain(files: &[FoundFrames], oldest_generation: u64) -> Result<(), Erro
 
 /// Reads the journals of a log directory one after the other.
 pub fn read_all(disk: &dyn Disk, log_dir: &Path) -> Result<Recovered, Error> {
+    let mut files = Vec::new();
+    for names in journals_in(disk, log_dir)? {
+        files.append(&mut FoundFrames::read_journal(disk, log_dir, &names)?);
+    }
+    Recovered::merge(files)
+}
+
+/// The files of a log directory's journals, a list for each of them.
+pub fn journals_in(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<Vec<JournalName>>, Error> {
     let names =
         journal_files(disk, log_dir).map_err(Error::io(format_args!("listing {}", log_dir.display())))?;
-    let files = names.into_iter().map(|name| FoundFrames::read(disk, log_dir, name));
-    Recovered::merge(files.collect::<Result<_, _>>()?)
+    Ok(names.chunk_by(|one, next| one.shard == next.shard).map(<[_]>::to_vec).collect())
 }
 
 /// How far the numbers of a log directory's journals have come, after a clean stop: what they hold is not
 /// needed any more.
 pub fn newest_generation(disk: &dyn Disk, log_dir: &Path) -> Result<Recovered, Error> {
     let mut recovered = Recovered { next_generation: 1, ..Recovered::default() };
-    let names =
-        journal_files(disk, log_dir).map_err(Error::io(format_args!("listing {}", log_dir.display())))?;
-    for name in names {
-        let path = log_dir.join(name.to_string());
-        let reading = || format!("reading {}", path.display());
-        let file = disk.open(&path, OpenMode::Direct).map_err(Error::io(reading()))?;
-        let mut block = AlignedBuf::zeroed(DIRECT_ALIGN);
-        let read = file.read_at(block.as_mut_slice(), 0).map_err(Error::io(reading()))?;
-        recovered.bytes_read += read as u64;
-        if let Some(generation) = Frame::declared_generation(block.as_slice()) {
+    for name in journals_in(disk, log_dir)?.into_iter().flatten() {
+        let (generation, bytes_read) = declared_generation(disk, log_dir, name)?;
+        recovered.bytes_read += bytes_read;
+        if let Some(generation) = generation {
             recovered.next_generation = recovered.next_generation.max(generation + 1);
         }
     }
     Ok(recovered)
+}
+
+/// The generation of a file, as its first block declares it, and how many bytes were read to know.
+fn declared_generation(
+    disk: &dyn Disk,
+    log_dir: &Path,
+    name: JournalName,
+) -> Result<(Option<u64>, u64), Error> {
+    let path = log_dir.join(name.to_string());
+    let reading = || format!("reading {}", path.display());
+    let file = disk.open(&path, OpenMode::Direct).map_err(Error::io(reading()))?;
+    let mut block = AlignedBuf::zeroed(DIRECT_ALIGN);
+    let read = file.read_at(block.as_mut_slice(), 0).map_err(Error::io(reading()))?;
+    Ok((Frame::declared_generation(block.as_slice()), read as u64))
 }

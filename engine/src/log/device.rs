@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::disk::{AlignedBuf, DIRECT_ALIGN, Disk, OpenFile, OpenMode};
 
-/// Bytes of one read.
+/// Bytes of one read at most.
 const WINDOW_LEN: usize = 1 << 20;
 
 /// Reads through a window that begins at a block.
@@ -15,12 +15,23 @@ pub(super) struct DeviceReader {
     window: AlignedBuf,
     /// Where the window begins in the file.
     from: u64,
+    bytes_read: u64,
 }
 
 impl DeviceReader {
+    /// Where direct I/O is refused what can be written is, and the page cache forgets the rest.
     pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<DeviceReader> {
         let file = disk.open(path, OpenMode::Direct)?;
-        Ok(DeviceReader { file, window: AlignedBuf::default(), from: 0 })
+        if !file.is_direct() {
+            file.sync()?;
+            file.drop_cached()?;
+        }
+        Ok(DeviceReader { file, window: AlignedBuf::default(), from: 0, bytes_read: 0 })
+    }
+
+    /// How many bytes were read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// Whether the file has exactly these bytes at `position`.
@@ -42,10 +53,16 @@ impl DeviceReader {
         let end = self.from + self.window.len() as u64;
         if !(self.from..end).contains(&position) {
             self.from = position / DIRECT_ALIGN as u64 * DIRECT_ALIGN as u64;
+            let rest = self.file.len()?.saturating_sub(self.from);
             self.window.clear();
-            self.window.resize(WINDOW_LEN);
-            let read = self.file.read_at(self.window.as_mut_slice(), self.from)?;
+            self.window.resize(rest.min(WINDOW_LEN as u64) as usize);
+            self.window.pad();
+            let read = match self.window.is_empty() {
+                true => 0,
+                false => self.file.read_at(self.window.as_mut_slice(), self.from)?,
+            };
             self.window.resize(read);
+            self.bytes_read += read as u64;
         }
         let skipped = (position - self.from) as usize;
         Ok(self.window.as_slice().get(skipped..).unwrap_or_default())

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::cache::{Cache, PAGE_LEN, Place};
 use super::file_name::FileKind;
 use crate::disk::{OpenFile, OpenMode};
+use crate::format::EntriesState;
 use crate::format::index_entry::entries;
 
 /// An entry of an index file.
@@ -26,6 +27,10 @@ pub(crate) struct EntryFile<E> {
     in_file: u32,
     /// Entries behind those.
     tail: Vec<E>,
+    /// So many entries are known to be on the device, of a file that grows.
+    synced: u32,
+    /// Checksum of the entries behind those.
+    crc: u32,
     /// The file, held from its first write to the sync that covers it: a failure to write back is told to
     /// those who had it open.
     written: Option<OpenFile>,
@@ -40,9 +45,21 @@ impl<E: Entry> EntryFile<E> {
         EntryFile::in_file(0)
     }
 
-    /// A file that holds so many whole entries.
+    /// A file that holds so many whole entries, on the device.
     pub(crate) fn in_file(in_file: u32) -> EntryFile<E> {
-        EntryFile { in_file, tail: Vec::new(), written: None, entry: PhantomData }
+        let (tail, written) = (Vec::new(), None);
+        EntryFile { in_file, tail, synced: in_file, crc: 0, written, entry: PhantomData }
+    }
+
+    /// A file that holds what [`EntryFile::state`] said of it, not all of which was synced.
+    pub(crate) fn in_state(state: &EntriesState, file: OpenFile) -> EntryFile<E> {
+        let EntriesState { synced, count, crc } = *state;
+        EntryFile { synced, crc, written: Some(file), ..EntryFile::in_file(count) }
+    }
+
+    /// What is true of the file when [`EntryFile::write_tail`] has returned.
+    pub(crate) fn state(&self) -> EntriesState {
+        EntriesState { synced: self.synced, count: self.len(), crc: self.crc }
     }
 
     /// How many entries `len` bytes are; `None` when they are not whole ones.
@@ -56,6 +73,7 @@ impl<E: Entry> EntryFile<E> {
     }
 
     pub(crate) fn push(&mut self, entry: E) {
+        self.crc = crc32c::crc32c_append(self.crc, entry.as_bytes());
         self.tail.push(entry);
     }
 

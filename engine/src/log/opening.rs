@@ -6,6 +6,9 @@
 //! | any other sealed one | its files' lengths are looked at | verified, indexed anew, synced |
 //! | the last one | its end is looked at, from the last index entry on | verified, indexed anew, synced |
 //!
+//! Where it is known what is true at the recovery point, the segment with it is verified and indexed from there
+//! on only.
+//!
 //! A batch that is not whole is an append that was under way when the process ended, where it lies behind
 //! the recovery point and the stop was not clean: the log ends in front of it. Anywhere else it is damage,
 //! and the opening is refused.
@@ -18,6 +21,8 @@ use super::entry_file::EntryFile;
 use super::leftovers::{self, FileLens};
 use super::log::{Log, LogLimits};
 use super::recovery::{self, Cut, Recovery};
+use super::replay::LogPiece;
+use super::resume::ResumePoint;
 use super::scan::{BatchAt, Found, HEADERS_WINDOW};
 use super::segment::{Segment, corrupt, reading};
 use crate::disk::OpenFile;
@@ -28,11 +33,15 @@ use crate::format::index_entry::{OffsetEntry, TimeEntry};
 
 /// What the caller knows of a log before it is opened.
 #[derive(Debug, Clone, Copy)]
-pub struct Opening {
+pub struct Opening<'a> {
     /// The process before this one stopped cleanly.
     pub was_clean: bool,
     /// Everything in front of it is known to be on the device.
     pub recovery_point: i64,
+    /// Where the segment with the recovery point is verified from; from its beginning without one.
+    pub resume: Option<ResumePoint>,
+    /// Batches that [`Log::replay`] found or wrote, in order: they are not read again.
+    pub replayed: &'a [LogPiece<'a>],
     /// Nobody reads in front of it.
     pub start_offset: i64,
     /// Batches that end in front of it are not visited.
@@ -73,7 +82,7 @@ impl Log {
         cache: &mut Cache,
         dir: &Path,
         limits: LogLimits,
-        opening: &Opening,
+        opening: &Opening<'_>,
         visit: &mut Visitor<'_>,
     ) -> Result<(Log, Opened), Error> {
         let key = cache.new_log();
@@ -96,8 +105,12 @@ impl Log {
         let sealed = if opening.was_clean {
             segments.len() - 1
         } else {
+            let resumed = opening.resume.and_then(|point| {
+                segments.iter().position(|segment| segment.base_offset == point.end.segment)
+            });
             let first = opening.recovery_point.max(opening.start_offset);
-            segments.partition_point(|segment| segment.base_offset <= first).saturating_sub(1)
+            let holds_point = || segments.partition_point(|segment| segment.base_offset <= first);
+            resumed.unwrap_or_else(|| holds_point().saturating_sub(1))
         };
         let mut log = Log::of((key, dir), limits, segments, 0);
         let looked_at = if opening.was_clean { log.segments.len() } else { sealed };
@@ -145,7 +158,7 @@ impl Log {
         &mut self,
         cache: &mut Cache,
         sealed: usize,
-        opening: &Opening,
+        opening: &Opening<'_>,
         visit: &mut Visitor<'_>,
     ) -> Result<u64, Error> {
         let mut bytes_read = 0;
@@ -221,7 +234,7 @@ impl Log {
     fn find_end(
         &mut self,
         cache: &mut Cache,
-        opening: &Opening,
+        opening: &Opening<'_>,
         visit: &mut Visitor<'_>,
     ) -> Result<u64, Error> {
         let last = self.segments.len() - 1;

@@ -4,10 +4,12 @@ use super::cache::{Cache, Place};
 use super::file_name::{FileKind, KINDS};
 use super::log::Log;
 use super::opening::{Opening, Visitor, visit_batch};
+use super::resume::{ResumePoint, resume};
 use super::scan::{BatchAt, Found, RECORDS_WINDOW, Walk};
 use super::segment::{Growth, Segment, corrupt, reading};
 use crate::disk::{OpenFile, OpenMode};
 use crate::error::Error;
+use crate::format::BatchHeader;
 
 /// Bytes that were taken off a log's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +33,17 @@ pub(super) struct Recovered {
 
 /// One pass over the segments from the one that holds the recovery point on.
 pub(super) struct Recovery<'a> {
-    opening: &'a Opening,
+    opening: &'a Opening<'a>,
+    /// How many of the replayed batches are behind the walk.
+    replayed: usize,
     window: Vec<u8>,
     /// What the next batch's base offset is, or where it has to be at least.
     next_offset: i64,
 }
 
 impl<'a> Recovery<'a> {
-    pub(super) fn new(opening: &'a Opening) -> Recovery<'a> {
-        Recovery { opening, window: vec![0; RECORDS_WINDOW], next_offset: 0 }
+    pub(super) fn new(opening: &'a Opening<'a>) -> Recovery<'a> {
+        Recovery { opening, replayed: 0, window: vec![0; RECORDS_WINDOW], next_offset: 0 }
     }
 
     /// Verifies the segments of `log` from `first` on, and leaves them indexed and on the device.
@@ -107,10 +111,18 @@ impl<'a> Recovery<'a> {
         // failed sync the kernel counts pages as written that are not. So what can still be written is, and
         // everything is read from the device.
         file.sync().and_then(|()| file.drop_cached()).map_err(syncing(&place))?;
-        let mut built = Segment::unindexed(place.base_offset, 0);
-        let mut growth = Growth::default();
+        let point = self.opening.resume.filter(|point| point.end.segment == place.base_offset);
+        let (mut built, mut growth) = match &point {
+            None => (Segment::unindexed(place.base_offset, 0), Growth::default()),
+            Some(point) => {
+                let (segment, growth, bytes_read) =
+                    self.go_on(cache, &place, point, (&file, len), interval)?;
+                recovered.bytes_read += bytes_read;
+                (segment, growth)
+            }
+        };
         let mut window = std::mem::take(&mut self.window);
-        let mut walk = Walk::new(&file, 0, len, &mut window);
+        let mut walk = Walk::new(&file, built.size, len, &mut window);
         let fault = loop {
             match self.next(&mut walk, &place).map_err(reading(&place))? {
                 Found::End => break None,
@@ -144,7 +156,8 @@ impl<'a> Recovery<'a> {
                 );
                 let base_offset = place.base_offset;
                 drop_from(log, cache, index + 1)?;
-                file.set_len(built.size).map_err(syncing(&log.segment(index).1))?;
+                let cut = file.set_len(built.size).and_then(|()| file.sync());
+                cut.map_err(syncing(&log.segment(index).1))?;
                 Some(Cut { segment: base_offset, position: built.size, len_before: len, fault })
             }
         };
@@ -153,16 +166,53 @@ impl<'a> Recovery<'a> {
         Ok(cut)
     }
 
+    /// The segment as it was at the recovery point.
+    fn go_on(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        point: &ResumePoint,
+        (file, len): (&OpenFile, u64),
+        interval: u64,
+    ) -> Result<(Segment, Growth, u64), Error> {
+        let position = point.end.position;
+        if len < position {
+            let fault =
+                format!("the segment ends there, expected {position} bytes: so much was on the device");
+            return Err(corrupt(place, len, &fault));
+        }
+        cache.forget(place);
+        self.next_offset = point.end.offset;
+        resume(cache, place, point, file, interval)
+    }
+
+    /// The batch at the walk's position, when it was compared with the file already, or written to it.
+    fn replayed(&mut self, walk: &Walk<'_>, place: &Place<'_>) -> Option<BatchAt> {
+        let at = (place.base_offset, walk.position());
+        let left = &self.opening.replayed[self.replayed..];
+        self.replayed += left.iter().take_while(|piece| (piece.segment, piece.position) < at).count();
+        let piece = self.opening.replayed.get(self.replayed)?;
+        let header = BatchHeader::view(piece.bytes)?;
+        let is_here = (piece.segment, piece.position) == at && header.size() == Some(piece.bytes.len());
+        is_here.then(|| BatchAt::new(*header, piece.position, piece.bytes.len() as u64))
+    }
+
     /// The next batch, whole, or what is wrong with it.
-    fn next(&self, walk: &mut Walk<'_>, place: &Place<'_>) -> std::io::Result<Found> {
-        let found = walk.peek()?;
+    fn next(&mut self, walk: &mut Walk<'_>, place: &Place<'_>) -> std::io::Result<Found> {
+        let replayed = self.replayed(walk, place);
+        let found = match replayed {
+            Some(batch) => Found::Batch(batch),
+            None => walk.peek()?,
+        };
         let Found::Batch(batch) = found else { return Ok(found) };
         if batch.base_offset() < self.next_offset {
             let fault =
                 format!("base offset {}, expected at least {}", batch.base_offset(), self.next_offset);
             return Ok(Found::Nothing(fault));
         }
-        if let Some(fault) = walk.crc_fault(&batch)? {
+        if replayed.is_none()
+            && let Some(fault) = walk.crc_fault(&batch)?
+        {
             return Ok(Found::Nothing(fault));
         }
         if batch.last_offset() - place.base_offset > i64::from(i32::MAX) {
@@ -194,22 +244,27 @@ impl<'a> Recovery<'a> {
         is_last: bool,
     ) -> Result<(), Error> {
         let (segment, place) = log.segment(index);
-        cache.forget(&place);
-        built.hold(file.clone());
-        if is_last {
+        let is_resumed = self.opening.resume.is_some_and(|point| point.end.segment == place.base_offset);
+        if !is_resumed {
+            cache.forget(&place);
+        }
+        built.hold(file);
+        if is_last && !is_resumed {
             // Its index grows in memory: what the file holds is no part of it.
             for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
                 empty_if_there(cache, &place, kind)?;
             }
-        } else {
+        } else if !is_last {
             built.complete(cache, &place, &mut growth)?;
             built.take_indexes().try_for_each(|file| file.sync()).map_err(syncing(&place))?;
             built.seal();
         }
-        file.sync().map_err(syncing(&place))?;
         *segment = built;
         if is_last {
             log.growth = growth;
+        }
+        // The name of a segment with a recovery point is on the device.
+        if is_last && !is_resumed {
             let dir = &log.dir;
             cache.disk().sync_dir(dir).map_err(Error::io(format_args!("syncing {}", dir.display())))?;
         }
@@ -243,7 +298,7 @@ pub(super) fn open(cache: &Cache, place: &Place<'_>) -> Result<OpenFile, Error> 
     cache.disk().open(&place.path(FileKind::Log), OpenMode::Existing).map_err(reading(place))
 }
 
-fn empty_if_there(cache: &Cache, place: &Place<'_>, kind: FileKind) -> Result<(), Error> {
+pub(super) fn empty_if_there(cache: &Cache, place: &Place<'_>, kind: FileKind) -> Result<(), Error> {
     let path = place.path(kind);
     match cache.disk().open(&path, OpenMode::Existing) {
         Ok(file) => file.set_len(0).map_err(Error::io(format_args!("emptying {}", path.display()))),

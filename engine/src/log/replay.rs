@@ -23,22 +23,28 @@ pub struct LogPiece<'a> {
     pub bytes: &'a [u8],
 }
 
+/// What a replay did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Bytes that segments lacked.
+    pub bytes_written: u64,
+    /// Bytes of segments that were compared.
+    pub bytes_read: u64,
+}
+
 impl Log {
     /// Before a log is opened: writes what its segments lack of the pieces, which come in the order in which
-    /// they were appended, and says how many bytes that was. They are durable when the log has been opened.
-    /// Other batches that are whole in the place of a piece are a contradiction, and refused.
-    pub fn replay<'p>(
-        cache: &mut Cache,
-        dir: &Path,
-        pieces: impl Iterator<Item = LogPiece<'p>>,
-    ) -> Result<u64, Error> {
+    /// they were appended. They are durable when the log has been opened. Other batches that are whole in the
+    /// place of a piece are a contradiction, and refused.
+    pub fn replay(cache: &mut Cache, dir: &Path, pieces: &[LogPiece<'_>]) -> Result<Replayed, Error> {
         let key = cache.new_log();
-        let mut written = 0;
+        let mut replayed = Replayed::default();
         let mut current: Option<(i64, OpenFile, DeviceReader)> = None;
-        for LogPiece { segment, position, bytes } in pieces {
+        for LogPiece { segment, position, bytes } in pieces.iter().copied() {
             let place = Place { log: key, dir, base_offset: segment };
             if current.as_ref().is_none_or(|(base_offset, ..)| *base_offset != segment) {
                 let (file, device) = open_to_replay(cache, &place)?;
+                replayed.bytes_read += current.map_or(0, |(.., device)| device.bytes_read());
                 current = Some((segment, file, device));
             }
             let (_, file, device) = current.as_mut().expect("it was just opened");
@@ -48,21 +54,19 @@ impl Log {
             refuse_other_batches(file, &place, position, bytes)?;
             file.write_all_at([bytes, &[]], position)
                 .map_err(|source| Error::io(format_args!("replaying into segment {place}"))(source))?;
-            written += bytes.len() as u64;
+            replayed.bytes_written += bytes.len() as u64;
         }
-        Ok(written)
+        replayed.bytes_read += current.map_or(0, |(.., device)| device.bytes_read());
+        Ok(replayed)
     }
 }
 
-/// The segment, to be written to and to be read as the device has it: after a failed sync the page cache may
-/// say something else.
+/// The segment, to be written to and to be compared as the device has it: after a failed sync the page cache
+/// may say something else.
 fn open_to_replay(cache: &Cache, place: &Place<'_>) -> Result<(OpenFile, DeviceReader), Error> {
     let path = place.path(FileKind::Log);
     let file = match cache.disk().open(&path, OpenMode::Existing) {
-        Ok(file) => {
-            file.sync().and_then(|()| file.drop_cached()).map_err(reading(place))?;
-            file
-        }
+        Ok(file) => file,
         // Its name was not durable yet.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             cache.disk().open(&path, OpenMode::CreateNew).map_err(reading(place))?
@@ -72,13 +76,14 @@ fn open_to_replay(cache: &Cache, place: &Place<'_>) -> Result<(OpenFile, DeviceR
     Ok((file, DeviceReader::open(cache.disk(), &path).map_err(reading(place))?))
 }
 
-/// Compares batch by batch what is whole in the file with what should be there.
+/// Compares batch by batch what is whole in the file, as the device has it, with what should be there.
 fn refuse_other_batches(
     file: &OpenFile,
     place: &Place<'_>,
     position: u64,
     bytes: &[u8],
 ) -> Result<(), Error> {
+    file.sync().and_then(|()| file.drop_cached()).map_err(reading(place))?;
     let len = file.len().map_err(reading(place))?;
     let mut window = vec![0; RECORDS_WINDOW];
     let mut walk = Walk::new(file, position, len, &mut window);

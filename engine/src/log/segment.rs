@@ -38,7 +38,7 @@ pub(crate) struct Segment {
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
     /// Bytes of batches since the last index entry.
-    bytes_since_entry: u64,
+    pub(super) bytes_since_entry: u64,
     /// Bytes were appended that no submitted sync covers.
     pub(crate) is_dirty: bool,
     /// An append failed, and may have left bytes behind the last batch.
@@ -88,6 +88,16 @@ impl Segment {
             file: None,
             is_rebuilt: false,
         }
+    }
+
+    /// A segment that goes on growing behind these indexes, whose entries are all in their files.
+    pub(crate) fn going_on(
+        base_offset: i64,
+        size: u64,
+        (offsets, times): (OffsetIndex, TimeIndex),
+        largest: TimedOffset,
+    ) -> Segment {
+        Segment { offsets, times, largest: Some(largest), ..Segment::unindexed(base_offset, size) }
     }
 
     /// Its file of batches.
@@ -167,10 +177,18 @@ impl Segment {
 
     /// Writes the index entries that have gathered, when they are many.
     pub(crate) fn write_gathered(&mut self, cache: &Cache, place: &Place<'_>) -> Result<(), Error> {
-        if self.offsets.is_tail_full() {
+        if self.offsets.is_tail_full() || self.times.entries.is_tail_full() {
+            self.write_tails(cache, place)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the index entries that have gathered, however few they are.
+    pub(crate) fn write_tails(&mut self, cache: &Cache, place: &Place<'_>) -> Result<(), Error> {
+        if self.offsets.has_tail() {
             self.offsets.write_tail(cache, place).map_err(writing_index(place))?;
         }
-        if self.times.entries.is_tail_full() {
+        if self.times.entries.has_tail() {
             self.times.entries.write_tail(cache, place).map_err(writing_index(place))?;
         }
         Ok(())
@@ -319,6 +337,11 @@ impl Growth {
     /// Of a segment that is new at `now_ms`.
     pub(crate) fn since(now_ms: i64) -> Growth {
         Growth { since_ms: Some(now_ms), ..Growth::default() }
+    }
+
+    /// Of a segment with so many bytes behind its last index entry.
+    pub(crate) fn going_on(bytes_since_entry: u64) -> Growth {
+        Growth { bytes_since_entry, ..Growth::default() }
     }
 
     /// Looks up what is needed of a segment before it is appended to.

@@ -29,6 +29,11 @@ impl TimeIndex {
         TimeIndex { entries: EntryFile::in_file(count), last_timestamp: (count == 0).then_some(-1) }
     }
 
+    /// Entries that go on behind the last one.
+    pub(crate) fn going_on(entries: EntryFile<TimeEntry>, last: Option<&TimeEntry>) -> TimeIndex {
+        TimeIndex { entries, last_timestamp: Some(last.map_or(-1, TimeEntry::timestamp)) }
+    }
+
     /// The last entry.
     pub(crate) fn last(&mut self, cache: &mut Cache, place: &Place<'_>) -> io::Result<Option<TimedOffset>> {
         let last = self.entries.last(cache, place)?.map(|entry| timed(&entry, place));

@@ -117,6 +117,11 @@ impl AbortedTransactions {
         Ok(())
     }
 
+    /// Whether a marker of this segment has aborted one.
+    pub(super) fn has_of_segment(&self, segment: i64) -> bool {
+        self.files.get(&segment).is_some_and(|index| index.entries > 0)
+    }
+
     /// Those that concern a reader of the offsets from `from` to `until`, which lie in this segment or later
     /// ones: they end at `from` or behind it, and begin in front of `until`.
     pub(super) fn find_between(

@@ -52,6 +52,17 @@ impl LeaderEpochs {
         Ok(None)
     }
 
+    /// Those that are known to be in front of an offset, and what the file says.
+    pub(super) fn known(starts: &[EpochStart], in_file: Option<LeaderEpochs>) -> LeaderEpochs {
+        let is_changed = in_file.is_none_or(|in_file| in_file.starts != starts);
+        LeaderEpochs { starts: starts.to_vec(), is_changed }
+    }
+
+    /// Where each begins.
+    pub(super) fn starts(&self) -> &[EpochStart] {
+        &self.starts
+    }
+
     /// The newest epoch.
     pub(super) fn latest(&self) -> Option<i32> {
         self.starts.last().map(|last| last.epoch)
@@ -132,9 +143,10 @@ impl LeaderEpochs {
         Ok(Some(file))
     }
 
-    /// Puts the file in place durably, where it says something else; waits. For start-up and stop.
-    pub(super) fn write_durably(&mut self, disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
-        if self.is_changed {
+    /// Puts the file in place durably, where it says something else of what lies in front of `offset`; waits.
+    /// For start-up: batches tell of what lies behind.
+    pub(super) fn write_durably(&mut self, disk: &dyn Disk, dir: &Path, offset: i64) -> Result<(), Error> {
+        if self.is_changed && self.starts.iter().any(|start| start.start < offset) {
             let path = dir.join(FILE_NAME);
             replace_file(disk, &path, write_epochs(&self.starts).as_bytes())
                 .map_err(Error::io(format_args!("writing {}", path.display())))?;
@@ -268,7 +280,7 @@ mod tests {
         assert!(written.write(&disk, dir).unwrap().is_none());
         check(&LeaderEpochs::load(&disk, dir).unwrap().unwrap(), &[(0, 0), (7, 1_000)]);
         written.assign(8, 2_000);
-        written.write_durably(&disk, dir).unwrap();
+        written.write_durably(&disk, dir, i64::MAX).unwrap();
         check(&LeaderEpochs::load(&disk, dir).unwrap().unwrap(), &[(0, 0), (7, 1_000), (8, 2_000)]);
         assert_eq!(disk.read(&dir.join(FILE_NAME)).unwrap(), b"0\n3\n0 0\n7 1000\n8 2000\n");
     }

@@ -19,4 +19,4 @@ pub use bounds::{Bounds, Isolation};
 pub use epochs::EpochEnd;
 pub use partition::{Ack, Appended, Fetched, Marks, Partition, PartitionConfig, TimeQuery};
 pub use producer::Marker;
-pub use state::Known;
+pub use state::{Journalled, Known};

@@ -8,11 +8,11 @@ use zerocopy::IntoBytes;
 use super::bounds::{Bounds, Isolation};
 use super::epochs::EpochEnd;
 use super::producer::Marker;
-use super::state::{Known, State, marker_of};
+use super::state::{Journalled, Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
-use crate::format::{AbortedEntry, Batch, BatchHeader, BatchRules, ProducerEntry, TimestampRule};
-use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Retention, TimedOffset};
+use crate::format::{AbortedEntry, Batch, BatchHeader, BatchRules, PointState, ProducerEntry, TimestampRule};
+use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Opened, Retention, TimedOffset};
 
 /// What an acknowledgement means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,15 +104,18 @@ impl Partition {
     pub fn open(
         cache: &mut Cache,
         dir: &Path,
-        config: PartitionConfig,
-        known: &Known,
+        mut config: PartitionConfig,
+        (known, journalled): (&Known, &Journalled<'_>),
         now_ms: i64,
-    ) -> Result<Partition, Error> {
-        let (log, mut state) =
-            State::open(cache, dir, config.log, known, config.producer_expiration_ms, now_ms)?;
+    ) -> Result<(Partition, Opened), Error> {
+        let expiration_ms = config.producer_expiration_ms;
+        let (log, mut state, opened) =
+            State::open(cache, dir, config.log, (known, journalled), expiration_ms, now_ms)?;
         let readable = log.end();
         state.producers.advance(readable.offset);
-        Ok(Partition { log, state, config, readable, has_gaps: known.has_gaps })
+        // Where another broker has led it, epochs go on behind its own.
+        config.leader_epoch = config.leader_epoch.max(state.epochs.latest().unwrap_or_default());
+        Ok((Partition { log, state, config, readable, has_gaps: known.has_gaps }, opened))
     }
 
     /// Checks a producer's bytes and appends them, and tells `written` what went in front of which end of the
@@ -253,9 +256,20 @@ impl Partition {
         self.log.durable_to(end);
     }
 
-    /// What a start needs to know besides the log, were everything up to its end durable.
-    pub fn record(&self) -> Vec<u8> {
-        Vec::new()
+    /// What a start needs to know beside the log, were everything up to its end durable: a [`PointState`]. None
+    /// where it has to read the last segment from its beginning.
+    pub fn point_state(&mut self, cache: &Cache) -> Option<PointState> {
+        let end = self.log.end();
+        if end.position == 0 {
+            return None;
+        }
+        match self.log.segment_state(cache) {
+            Ok(segment) => self.state.at_end(&end, segment),
+            Err(error) => {
+                tracing::warn!("the next start will take longer: {error}");
+                None
+            }
+        }
     }
 
     /// Hands out what has to be synced for [`Partition::end`] to be durable.

@@ -169,6 +169,11 @@ impl Producers {
         }
     }
 
+    /// How many are known.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// What a snapshot has of them, by id.
     pub(super) fn entries(&self) -> Vec<ProducerEntry> {
         self.by_id.iter().map(|(id, producer)| producer.entry(*id)).collect()

@@ -8,12 +8,14 @@ use super::epochs::LeaderEpochs;
 use super::producer::Marker;
 use super::producers::Producers;
 use super::snapshots::{Loaded, Snapshots};
-use crate::disk::{Disk, OpenFile, OpenMode, SyncKind};
+use crate::disk::{DirEntry, Disk, OpenFile, OpenMode, SyncKind};
 use crate::error::Error;
 use crate::format::control::ControlRecord;
 use crate::format::record::Records;
-use crate::format::{AbortedEntry, BatchHeader};
-use crate::log::{Cache, FileKind, Log, LogLimits, Opening, Visit, base_of};
+use crate::format::{AbortedEntry, BatchHeader, PointState, SegmentState};
+use crate::log::{
+    Cache, FileKind, Log, LogEnd, LogLimits, LogPiece, Opened, Opening, ResumePoint, Visit, base_of,
+};
 
 /// How far in front of a snapshot of Apache Kafka's the other batches of its producers are looked for: it has
 /// the last one of each only.
@@ -34,6 +36,20 @@ pub struct Known {
     pub has_gaps: bool,
 }
 
+/// Producers of a partition that a [`PointState`] has room for, and leader epochs: where there are more, a start
+/// finds them in the snapshot in front of the segment, and behind that in the log.
+const POINT_PRODUCERS_MAX: usize = 64;
+const POINT_EPOCHS_MAX: usize = 16;
+
+/// What a journal has of a partition.
+#[derive(Debug, Clone, Default)]
+pub struct Journalled<'a> {
+    /// Its newest recovery point, and what is true there.
+    pub point: Option<(LogEnd, PointState)>,
+    /// Its batches behind that, which were replayed.
+    pub replayed: &'a [LogPiece<'a>],
+}
+
 /// What a partition knows beside its batches.
 #[derive(Debug)]
 pub(super) struct State {
@@ -50,45 +66,56 @@ impl State {
     /// from the batches behind that.
     ///
     /// After a clean stop every file is believed. Otherwise only those in front of the segment that holds the
-    /// recovery point, and the later ones are written anew.
+    /// recovery point, and the later ones are written anew; where a journal says what is true at the point, only
+    /// what is behind it is read.
     pub(super) fn open(
         cache: &mut Cache,
         dir: &Path,
         limits: LogLimits,
-        known: &Known,
+        (known, journalled): (&Known, &Journalled<'_>),
         expiration_ms: i64,
         now_ms: i64,
-    ) -> Result<(Log, State), Error> {
+    ) -> Result<(Log, State, Opened), Error> {
         let disk = cache.shared_disk();
         let entries = disk.list(dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
         let mut snapshots = Snapshots::find(&*disk, dir, &entries)?;
-        let believed_to = if known.was_clean {
-            i64::MAX
-        } else {
-            let point = known.recovery_point.max(known.start_offset);
-            let bases = entries.iter().filter_map(|entry| base_of(&entry.name, FileKind::Log));
-            bases.filter(|base| *base <= point).max().unwrap_or(0)
+        let point = journalled.point.as_ref().filter(|(end, _)| is_where_to_begin(known, end, &entries));
+        let believed_to = match point {
+            _ if known.was_clean => i64::MAX,
+            Some((end, _)) => end.segment,
+            None => {
+                let point = known.recovery_point.max(known.start_offset);
+                bases_of(&entries).filter(|base| *base <= point).max().unwrap_or(0)
+            }
         };
-        let loaded = if known.was_clean {
-            snapshots.load(&*disk, believed_to)?
-        } else {
-            snapshots.settle(&*disk, believed_to)?;
-            snapshots.load_whole(&*disk, believed_to)?
+        let loaded = match point {
+            Some(_) => None,
+            None if known.was_clean => snapshots.load(&*disk, believed_to)?,
+            None => {
+                snapshots.settle(&*disk, believed_to)?;
+                snapshots.load_whole(&*disk, believed_to)?
+            }
         };
         // Where another broker wrote last, older snapshots have ids that this one never gave out.
         let is_ours = loaded.as_ref().is_some_and(|loaded| !loaded.batches.is_empty());
-        let id_max = if is_ours { None } else { snapshots.producer_id_max(&*disk)? };
-        let from = loaded.as_ref().map_or(0, |loaded| loaded.offset);
-        let epochs = LeaderEpochs::load(&*disk, dir)?;
-        let visit_from = if epochs.is_some() { from } else { 0 };
-        let mut state = State {
-            dir: dir.to_owned(),
-            producers: producers_of(loaded.as_ref(), expiration_ms, now_ms),
-            epochs: epochs.unwrap_or_default(),
-            aborted: AbortedTransactions::find(dir, &entries),
-            snapshots,
-            expiration_ms,
+        let id_max = match point {
+            Some((_, state)) => state.producer_id_max,
+            None if is_ours => None,
+            None => snapshots.producer_id_max(&*disk)?,
         };
+        let from = loaded.as_ref().map_or(0, |loaded| loaded.offset);
+        let from = point.map_or(from, |(end, _)| end.offset);
+        let epochs = LeaderEpochs::load(&*disk, dir)?;
+        let visit_from = if epochs.is_some() || point.is_some() { from } else { 0 };
+        let (producers, epochs) = match point {
+            None => (producers_of(loaded.as_ref(), expiration_ms, now_ms), epochs.unwrap_or_default()),
+            Some((_, state)) => (
+                Producers::load(expiration_ms, &state.producers, &state.batches, now_ms),
+                LeaderEpochs::known(&state.epochs, epochs),
+            ),
+        };
+        let aborted = AbortedTransactions::find(dir, &entries);
+        let mut state = State { dir: dir.to_owned(), producers, epochs, aborted, snapshots, expiration_ms };
         id_max.into_iter().for_each(|id| state.producers.see_id(id));
         if !known.was_clean {
             state.snapshots.remove_behind(&*disk, believed_to)?;
@@ -97,15 +124,17 @@ impl State {
         let opening = Opening {
             was_clean: known.was_clean,
             recovery_point: known.recovery_point,
+            resume: point.map(|(end, state)| ResumePoint { end: *end, state: state.segment }),
+            replayed: journalled.replayed,
             start_offset: known.start_offset,
             visit_from,
             has_gaps: known.has_gaps,
         };
         // What a snapshot lacks is in front of it, and has to be known before what is behind.
         let lacks = loaded.as_ref().is_some_and(Loaded::lacks_batches);
-        let mut replay =
-            Replay { disk: disk.clone(), believed_to, segment: from, written: Vec::new(), now_ms };
-        let (mut log, _) = Log::open(cache, dir, limits, &opening, &mut |visit| {
+        let segment = point.map_or(from, |(end, _)| end.segment);
+        let mut replay = Replay { disk: disk.clone(), believed_to, segment, written: Vec::new(), now_ms };
+        let (mut log, opened) = Log::open(cache, dir, limits, &opening, &mut |visit| {
             state.epochs.note_replayed(visit.header.leader_epoch(), visit.header.base_offset());
             if lacks || visit.header.last_offset() < from {
                 return Ok(());
@@ -133,11 +162,27 @@ impl State {
         if !known.was_clean || !written.is_empty() {
             state.aborted.take_unsynced(|file| written.push(file));
             let syncing = || Error::io(format!("syncing {}", dir.display()));
+            let has_new = !written.is_empty();
             written.into_iter().try_for_each(|file| file.sync()).map_err(syncing())?;
-            state.epochs.write_durably(&*disk, dir)?;
-            disk.sync_dir(dir).map_err(syncing())?;
+            state.epochs.write_durably(&*disk, dir, log.end().segment)?;
+            if has_new {
+                disk.sync_dir(dir).map_err(syncing())?;
+            }
         }
-        Ok((log, state))
+        Ok((log, state, opened))
+    }
+
+    /// What is true at the log's end, where it is small enough to be written down often.
+    pub(super) fn at_end(&self, end: &LogEnd, segment: SegmentState) -> Option<PointState> {
+        let is_small =
+            self.producers.len() <= POINT_PRODUCERS_MAX && self.epochs.starts().len() <= POINT_EPOCHS_MAX;
+        (is_small && !self.aborted.has_of_segment(end.segment)).then(|| PointState {
+            segment,
+            producer_id_max: self.producers.id_max(),
+            epochs: self.epochs.starts().to_vec(),
+            producers: self.producers.entries(),
+            batches: self.producers.all_batches(),
+        })
     }
 
     /// Drops what says more than the log holds.
@@ -296,6 +341,18 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+fn bases_of(entries: &[DirEntry]) -> impl Iterator<Item = i64> + '_ {
+    entries.iter().filter_map(|entry| base_of(&entry.name, FileKind::Log))
+}
+
+/// Whether a start can begin at a point of which a journal tells: its segment is there, and no later one is known
+/// to be on the device, but for one that begins just there.
+fn is_where_to_begin(known: &Known, end: &LogEnd, entries: &[DirEntry]) -> bool {
+    let point = known.recovery_point.max(known.start_offset);
+    let is_later = |base: i64| base > end.segment && base <= point && point > end.offset;
+    !known.was_clean && bases_of(entries).any(|base| base == end.segment) && !bases_of(entries).any(is_later)
 }
 
 /// The producers that a snapshot knows.

@@ -9,8 +9,9 @@ use super::shard::{Shard, Slot};
 use super::wave::Ticket;
 use crate::disk::{AlignedBuf, IoDone, IoQueue};
 use crate::error::Error;
+use crate::format::point_state;
 use crate::journal::{Place, StateRecord};
-use crate::log::LogEnd;
+use crate::log::{Cache, LogEnd};
 use crate::partition::{Ack, Appended, PartitionId};
 
 /// How a partition's appends of the open wave become durable.
@@ -96,7 +97,7 @@ impl Shard {
             if std::mem::take(&mut slot.share) == Share::Direct {
                 let submitted = submit_syncs(slot, &mut *self.queue, Op::Wave { dir })?;
                 ops += submitted;
-                slot.direct = Some(slot.mark(id).0);
+                slot.direct = Some(slot.mark(id, &self.cache).0);
             }
             covered.push((id, slot.partition.end()));
         }
@@ -119,7 +120,7 @@ impl Shard {
     fn sync_behind(&mut self, dir: usize) -> Result<(), Error> {
         while let Some(id) = self.next_behind(dir) {
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
-            let (mark, bytes) = slot.mark(id);
+            let (mark, bytes) = slot.mark(id, &self.cache);
             let job = self.dirs[dir].behind.free_job();
             let syncs = submit_syncs(slot, &mut *self.queue, Op::Behind { dir, job })?;
             if syncs == 0 {
@@ -222,10 +223,12 @@ pub(super) struct Mark {
 impl Slot {
     /// What will be true once everything appended so far is synced, and how many bytes that are which no
     /// mark before it had.
-    pub(super) fn mark(&mut self, id: PartitionId) -> (Mark, u64) {
+    pub(super) fn mark(&mut self, id: PartitionId, cache: &Cache) -> (Mark, u64) {
         let end = self.partition.end();
         let place = Place { id, segment: end.segment, position: end.position, offset: end.offset };
-        let mark = Mark { end, record: StateRecord { place, payload: self.partition.record() } };
+        let state = self.partition.point_state(cache);
+        let payload = state.as_ref().map(point_state::write).unwrap_or_default();
+        let mark = Mark { end, record: StateRecord { place, payload } };
         (mark, std::mem::take(&mut self.unmarked_bytes))
     }
 }

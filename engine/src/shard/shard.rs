@@ -11,12 +11,12 @@ use super::read_in::ReadsIn;
 use super::wave::Ticket;
 use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
-use crate::format::{PartitionMap, ProducerEntry};
+use crate::format::{PartitionMap, PointState, ProducerEntry, point_state};
 use crate::journal::{Journal, JournalConfig, PartitionReplay, Piece, StateRecord};
 use crate::log::{Cache, CacheLimits, Log, LogEnd, LogPiece, TimedOffset};
 use crate::partition::{
-    Bounds, EpochEnd, Fetched, Isolation, Known, Partition, PartitionConfig, PartitionId, TimeQuery,
-    directory,
+    Bounds, EpochEnd, Fetched, Isolation, Journalled, Known, Partition, PartitionConfig, PartitionId,
+    TimeQuery, directory,
 };
 
 /// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
@@ -74,6 +74,8 @@ pub struct Shard {
     pub(super) progress: Progress,
     /// Asked for since the start.
     pub(super) syncs: u64,
+    /// Bytes of segments and their indexes that openings have read.
+    opening_bytes_read: u64,
     pub(super) reaped: Vec<IoDone>,
     pub(super) reads_in: ReadsIn,
 }
@@ -108,6 +110,7 @@ impl Shard {
             partitions: PartitionMap::default(),
             progress: Progress::default(),
             syncs: 0,
+            opening_bytes_read: 0,
             reaped: Vec::new(),
             reads_in: ReadsIn::default(),
         })
@@ -120,34 +123,45 @@ impl Shard {
             return Err(Error::Offline(dir.path.clone()));
         }
         let path = dir.path.join(directory::name(&opened.topic, opened.id.index));
-        let known = self.replay(&path, opened)?;
-        let partition = Partition::open(&mut self.cache, &path, opened.config, &known, now_ms)?;
+        let partition = self.open_replayed(&path, opened, now_ms)?;
         let (dir, share) = (opened.dir, Share::default());
         let topic = opened.topic.clone();
         let mut slot =
             Slot { partition, topic, dir, share, direct: None, is_behind: false, unmarked_bytes: 0 };
         if let Some(journal) = &mut self.dirs[dir].journal {
             // What was found is on the device, and verified where it had to be.
-            journal.set_state(slot.mark(opened.id).0.record);
+            journal.set_state(slot.mark(opened.id, &self.cache).0.record);
         }
         self.partitions.insert(opened.id, slot);
         Ok(())
     }
 
-    /// Gives a partition's files what only a journal has of it. What is known of the partition then.
-    fn replay(&mut self, path: &Path, opened: &OpenPartition) -> Result<Known, Error> {
+    /// Gives a partition's files what only a journal has of it, and opens it.
+    fn open_replayed(
+        &mut self,
+        path: &Path,
+        opened: &OpenPartition,
+        now_ms: i64,
+    ) -> Result<Partition, Error> {
         let PartitionReplay { state, pieces } = &opened.replay;
         let mut known = opened.known;
-        if let Some(StateRecord { place, .. }) = state {
-            known.recovery_point = known.recovery_point.max(place.offset);
+        let mut point = None;
+        if let Some(record) = state {
+            known.recovery_point = known.recovery_point.max(record.place.offset);
+            point = point_of(path, record);
         }
-        let point = known.recovery_point.max(known.start_offset);
-        let pieces = pieces.iter().filter(|piece| piece.place.offset > point);
-        let written = Log::replay(&mut self.cache, path, pieces.map(log_piece))?;
-        if written > 0 {
-            tracing::info!("{}: {written} bytes came back from the journal", path.display());
+        let durable = known.recovery_point.max(known.start_offset);
+        let pieces = pieces.iter().filter(|piece| piece.place.offset > durable);
+        let pieces: Vec<LogPiece<'_>> = pieces.map(log_piece).collect();
+        let replayed = Log::replay(&mut self.cache, path, &pieces)?;
+        if replayed.bytes_written > 0 {
+            tracing::info!("{}: {} bytes came back from the journal", path.display(), replayed.bytes_written);
         }
-        Ok(known)
+        let journalled = Journalled { point, replayed: &pieces };
+        let (partition, log) =
+            Partition::open(&mut self.cache, path, opened.config, (&known, &journalled), now_ms)?;
+        self.opening_bytes_read += replayed.bytes_read + log.bytes_read;
+        Ok(partition)
     }
 
     /// Begins the journals anew, durably; waits. Comes behind the last [`Shard::open`] of a start and in front
@@ -198,6 +212,11 @@ impl Shard {
     /// Syncs that waves have asked for.
     pub fn syncs(&self) -> u64 {
         self.syncs
+    }
+
+    /// Bytes of segments and their indexes that [`Shard::open`] has read.
+    pub fn opening_bytes_read(&self) -> u64 {
+        self.opening_bytes_read
     }
 
     /// Partitions that are open.
@@ -301,6 +320,29 @@ impl Shard {
             slot.partition.stop(&mut self.cache)?;
         }
         Ok(())
+    }
+}
+
+/// Where a start can begin in the middle of a segment; `None` where nothing is said of that.
+fn point_of(path: &Path, StateRecord { place, payload }: &StateRecord) -> Option<(LogEnd, PointState)> {
+    if payload.is_empty() {
+        return None;
+    }
+    match point_state::read(payload) {
+        Ok(state) => {
+            let max_timestamp = state.segment.max_timestamp;
+            let end = LogEnd {
+                offset: place.offset,
+                segment: place.segment,
+                position: place.position,
+                max_timestamp,
+            };
+            Some((end, state))
+        }
+        Err(fault) => {
+            tracing::warn!("{}: {fault}: read from the segment's beginning", path.display());
+            None
+        }
     }
 }
 

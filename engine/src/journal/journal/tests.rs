@@ -249,17 +249,19 @@ fn what_a_producer_sent_is_no_frame_however_much_it_looks_like_one() {
 }
 
 #[test]
-fn what_a_start_would_replay_is_covered_until_the_recovery_point_is_durable() {
+fn payloads_of_states_take_a_share_of_a_file_and_points_count_without_them() {
     let disk = disk();
     let mut journal = Journal::open(&disk, &config(0)).unwrap();
-    assert_eq!(journal.covered(id(0)), None);
-    push(&mut journal, 0, 3);
-    assert_eq!(journal.covered(id(0)), Some(0..4), "also before the frame is written");
+    let room = (FILE_BYTES / PAYLOADS_SHARE) as usize;
+    let with_payload = |index, len| StateRecord { payload: vec![7; len], ..state(index, 5) };
+    for (index, len) in [(0, room), (1, 1), (0, room - 10), (2, 10), (3, 1)] {
+        journal.set_state(with_payload(index, len));
+    }
+    journal.forget(id(2));
+    journal.set_state(with_payload(4, 10));
     write(&mut journal);
-    journal.set_state(state(0, 4));
-    assert_eq!(journal.covered(id(0)), Some(0..4));
-    write(&mut journal);
-    assert_eq!(journal.covered(id(0)), None);
-    push(&mut journal, 0, 9);
-    assert_eq!(journal.covered(id(0)), Some(4..10));
+    let mut recovered = read_all(&disk, Path::new(LOG_DIR)).unwrap();
+    let mut payload_len = |index| recovered.take(id(index)).state.map(|state| state.payload.len());
+    let found = [0, 1, 2, 3, 4].map(&mut payload_len);
+    assert_eq!(found, [Some(room - 10), Some(0), None, Some(0), Some(10)]);
 }

@@ -10,17 +10,23 @@ struct Promise {
     durable: i64,
     /// The log's start, as somebody wrote it down durably.
     start: i64,
+    /// What is true of the last segment there.
+    point: Option<ResumePoint>,
+}
+
+impl Promise {
+    fn opening(&self) -> Opening<'static> {
+        let (recovery_point, start_offset) = (self.durable, self.start);
+        Opening { recovery_point, start_offset, resume: self.point, ..FROM_THE_START }
+    }
 }
 
 /// Syncs what a wave would, and says how far the log is durable.
 fn wave(bench: &mut Bench, promises: &mut Vec<Promise>) {
-    let end = bench.log.end();
-    let mut files = Vec::new();
-    bench.log.take_unsynced(|file, _| files.push(file));
-    if files.iter().try_for_each(|file| file.sync()).is_ok() {
-        bench.log.durable_to(end);
+    if let Ok(point) = bench.wave() {
         let last = promises[promises.len() - 1];
-        promises.push(Promise { from_step: bench.disk.steps(), durable: end.offset, ..last });
+        let (from_step, durable) = (bench.disk.steps(), point.end.offset);
+        promises.push(Promise { from_step, durable, point: Some(point), ..last });
     }
 }
 
@@ -29,7 +35,7 @@ fn workload() -> (Bench, Vec<Promise>) {
     let mut bench = Bench::new(LIMITS);
     bench.disk.settle();
     bench.disk.keep_crash_points();
-    let mut promises = vec![Promise { from_step: 0, durable: 0, start: 0 }];
+    let mut promises = vec![Promise { from_step: 0, durable: 0, start: 0, point: None }];
     for round in 0..24 {
         bench.append(2);
         if round % 2 == 0 {
@@ -51,8 +57,8 @@ fn workload() -> (Bench, Vec<Promise>) {
 
 /// Opens the disk after a crash and compares what is there with what was promised and what was written.
 fn check(disk: &SimDisk, promise: Promise, written: &[u8], what: &str) -> Bench {
-    let opening = Opening { recovery_point: promise.durable, start_offset: promise.start, ..FROM_THE_START };
-    let mut bench = Bench::open(disk, LIMITS, opening).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut bench =
+        Bench::open(disk, LIMITS, promise.opening()).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(bench.log.end().offset >= promise.durable, "{what}: lost from {}", bench.log.end().offset);
     let read = bench.read(promise.start, 1_000).unwrap();
     let expected = base_offsets(&read);
@@ -65,6 +71,20 @@ fn check(disk: &SimDisk, promise: Promise, written: &[u8], what: &str) -> Bench 
     bench
 }
 
+/// A clean stop after a start leaves the indexes that it would have left without a crash.
+fn check_indexes(disk: &SimDisk, promise: Promise, what: &str) {
+    let bench = Bench::open(disk, LIMITS, promise.opening()).unwrap();
+    let (bases, end) = (bench.bases(), bench.log.end().offset);
+    let stopped = bench.stop();
+    let expected = Bench::with_batches(end / 2).stop();
+    for base in bases.into_iter().filter(|base| *base < end) {
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            let name = file_name(base, kind);
+            assert_eq!(content(&stopped, &name), content(&expected, &name), "{what}: {name}");
+        }
+    }
+}
+
 #[test]
 fn nothing_that_was_synced_is_lost_and_nothing_appears_that_was_not_written() {
     let written = Bench::with_batches(24).read(0, 1_000).unwrap();
@@ -74,8 +94,10 @@ fn nothing_that_was_synced_is_lost_and_nothing_appears_that_was_not_written() {
     for (step, disk) in points {
         let promise = *promises.iter().rfind(|promise| promise.from_step <= step.number).unwrap();
         check(&disk.after_kill(), promise, &written, &format!("killed at {step}"));
+        check_indexes(&disk.after_kill(), promise, &format!("killed at {step}"));
         for seed in 0..8 {
             let disk = disk.after_crash(seed);
+            check_indexes(&disk.after_kill(), promise, &format!("crashed at {step}, seed {seed}"));
             disk.keep_crash_points();
             let what = format!("crashed at {step}, seed {seed}");
             check(&disk, promise, &written, &what);
@@ -94,14 +116,13 @@ fn what_an_opening_showed_survives_the_next_crash() {
     let (bench, promises) = workload();
     for (step, disk) in bench.disk.take_crash_points() {
         let promise = *promises.iter().rfind(|promise| promise.from_step <= step.number).unwrap();
-        let opening =
-            Opening { recovery_point: promise.durable, start_offset: promise.start, ..FROM_THE_START };
+        let opening = promise.opening();
         // Killed, not crashed: what was never synced can be read.
         let disk = disk.after_kill();
         let mut shown = Bench::open(&disk, LIMITS, opening).unwrap();
         let read = shown.read(promise.start, 1_000).unwrap();
         let recovery_point = shown.log.recovery_point();
-        let again = Opening { recovery_point, ..opening };
+        let again = Opening { recovery_point, resume: None, ..opening };
         let mut after = Bench::open(&disk.after_crash(step.number), LIMITS, again).unwrap();
         assert_eq!(after.read(promise.start, 1_000).unwrap(), read, "{step}");
     }

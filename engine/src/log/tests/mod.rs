@@ -8,6 +8,7 @@ mod lookup;
 mod removal;
 mod replay;
 mod restart;
+mod resume;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,9 +29,16 @@ const LIMITS: LogLimits = LogLimits {
     index_bytes_max: 10 << 20,
     index_interval_bytes: 10,
 };
-const FROM_THE_START: Opening =
-    Opening { was_clean: false, recovery_point: 0, start_offset: 0, visit_from: 0, has_gaps: false };
-const CLEAN: Opening = Opening { was_clean: true, ..FROM_THE_START };
+const FROM_THE_START: Opening<'_> = Opening {
+    was_clean: false,
+    recovery_point: 0,
+    resume: None,
+    replayed: &[],
+    start_offset: 0,
+    visit_from: 0,
+    has_gaps: false,
+};
+const CLEAN: Opening<'_> = Opening { was_clean: true, ..FROM_THE_START };
 
 /// A disk, a cache of few files and pages, and a log.
 struct Bench {
@@ -50,20 +58,24 @@ impl Bench {
     /// So many batches of two records, the first one's timestamp 1,000 and each one's 10 later.
     fn with_batches(count: i64) -> Bench {
         let mut bench = Bench::new(LIMITS);
-        for _ in 0..count {
-            bench.append(2);
-        }
+        bench.append_some(count);
         bench
     }
 
-    fn open(disk: &SimDisk, limits: LogLimits, opening: Opening) -> Result<Bench, Error> {
+    fn append_some(&mut self, count: i64) {
+        for _ in 0..count {
+            self.append(2);
+        }
+    }
+
+    fn open(disk: &SimDisk, limits: LogLimits, opening: Opening<'_>) -> Result<Bench, Error> {
         Bench::visiting(disk, limits, opening, |_| ()).map(|(bench, _)| bench)
     }
 
     fn visiting(
         disk: &SimDisk,
         limits: LogLimits,
-        opening: Opening,
+        opening: Opening<'_>,
         mut visit: impl FnMut(Visit<'_>),
     ) -> Result<(Bench, Opened), Error> {
         let mut cache = Cache::new(Arc::new(disk.clone()), CacheLimits { files: 3, pages: 4 });
@@ -87,6 +99,17 @@ impl Bench {
     fn append_bytes(&mut self, bytes: Vec<u8>) -> Result<i64, Error> {
         let batch = Batch::from_coordinator(bytes.into(), 1 << 20).unwrap();
         self.log.append(&mut self.cache, &batch, 0, NOW_MS)
+    }
+
+    /// What a wave syncs, and what is true when it has returned.
+    fn wave(&mut self) -> std::io::Result<ResumePoint> {
+        let end = self.log.end();
+        let state = self.log.segment_state(&self.cache).map_err(std::io::Error::other)?;
+        let mut files = Vec::new();
+        self.log.take_unsynced(|file, _| files.push(file));
+        files.iter().try_for_each(|file| file.sync())?;
+        self.log.durable_to(end);
+        Ok(ResumePoint { end, state })
     }
 
     fn stop(mut self) -> SimDisk {

@@ -8,7 +8,7 @@ fn cache(disk: &SimDisk) -> Cache {
 
 fn replay(disk: &SimDisk, segment: i64, position: u64, bytes: &[u8]) -> Result<u64, Error> {
     let piece = LogPiece { segment, position, bytes };
-    Log::replay(&mut cache(disk), Path::new(DIR), std::iter::once(piece))
+    Log::replay(&mut cache(disk), Path::new(DIR), &[piece]).map(|replayed| replayed.bytes_written)
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::Error;
 use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, SyncKind};
 use crate::error::Refusal;
-use crate::format::{BatchBuilder, BatchRules, NewRecord, TimestampRule};
-use crate::log::{Cache, CacheLimits, LogLimits, Retention};
+use crate::format::{BatchBuilder, BatchRules, NewRecord, PointState, TimestampRule, point_state};
+use crate::log::{Cache, CacheLimits, LogEnd, LogLimits, Retention};
 
 mod crash;
 mod model;
@@ -64,6 +64,8 @@ struct Running {
     disk: SimDisk,
     cache: Cache,
     partition: Partition,
+    /// The newest point that a wave made durable, and what is true there.
+    point: Option<(LogEnd, PointState)>,
 }
 
 impl Running {
@@ -72,9 +74,22 @@ impl Running {
     }
 
     fn try_start(disk: SimDisk, known: Known) -> Result<Running, Error> {
+        Running::try_go_on(disk, known, None)
+    }
+
+    /// Starts with what a journal says of a point.
+    fn try_go_on(
+        disk: SimDisk,
+        mut known: Known,
+        point: Option<(LogEnd, PointState)>,
+    ) -> Result<Running, Error> {
         let mut cache = Cache::new(Arc::new(disk.clone()), CacheLimits { files: 8, pages: 8 });
-        let partition = Partition::open(&mut cache, Path::new(DIR), config(), &known, NOW_MS)?;
-        Ok(Running { disk, cache, partition })
+        let of_journal = point.as_ref().map_or(0, |(end, _)| end.offset);
+        known.recovery_point = known.recovery_point.max(of_journal);
+        let journalled = Journalled { point: point.clone(), replayed: &[] };
+        let known = (&known, &journalled);
+        let (partition, _) = Partition::open(&mut cache, Path::new(DIR), config(), known, NOW_MS)?;
+        Ok(Running { disk, cache, partition, point })
     }
 
     fn append(&mut self, bytes: Bytes) -> Result<Appended, Error> {
@@ -88,6 +103,7 @@ impl Running {
     /// A wave: everything so far becomes durable, and readers see it.
     fn wave(&mut self) -> std::io::Result<()> {
         let end = self.partition.end();
+        let state = self.partition.point_state(&self.cache);
         let mut result = Ok(());
         let disk = &self.disk;
         self.partition.take_unsynced(|file, kind| {
@@ -101,6 +117,9 @@ impl Running {
         result?;
         self.partition.publish(end);
         self.partition.durable_to(end);
+        // As a journal keeps it.
+        let kept = |state| (end, point_state::read(&point_state::write(&state)).unwrap());
+        self.point = state.map(kept).or(self.point.take());
         Ok(())
     }
 
@@ -341,8 +360,9 @@ fn leader_epochs_are_known_after_every_end() {
     let with_epoch = |running: Running, leader_epoch, known| {
         let mut cache = Cache::new(Arc::new(running.disk.clone()), CacheLimits { files: 8, pages: 8 });
         let config = PartitionConfig { leader_epoch, ..config() };
-        let partition = Partition::open(&mut cache, Path::new(DIR), config, &known, NOW_MS).unwrap();
-        Running { disk: running.disk, cache, partition }
+        let known = (&known, &Journalled::default());
+        let (partition, _) = Partition::open(&mut cache, Path::new(DIR), config, known, NOW_MS).unwrap();
+        Running { disk: running.disk, cache, partition, point: None }
     };
     let check = |running: &Running, asked, expected: Option<(i32, i64)>| {
         let end = running.partition.end_of_epoch(asked).map(|end| (end.epoch, end.end));

@@ -41,6 +41,14 @@ struct Expected {
     waves: Vec<u64>,
 }
 
+/// What happened, over all runs.
+#[derive(Debug, Default)]
+struct Tally {
+    crashes: usize,
+    /// Partitions that a start went on with in the middle of a segment.
+    in_the_middle: usize,
+}
+
 /// A run of a shard, with all that it was asked and answered.
 struct Run {
     disk: SimDisk,
@@ -54,7 +62,7 @@ struct Run {
 /// What is written down of a partition that nobody has looked at.
 const NO_MARKS: Marks = Marks { recovery_point: 0, start: 0, high_watermark: 0 };
 
-fn start(disk: &SimDisk, shard_index: usize, marks: &[Marks]) -> Result<Shard, Error> {
+fn start(disk: &SimDisk, shard_index: usize, marks: &[Marks], tally: &mut Tally) -> Result<Shard, Error> {
     let dir = PathBuf::from(DIR);
     let mut recovered = read_all(disk, &dir)?;
     let journal = JournalConfig {
@@ -70,6 +78,7 @@ fn start(disk: &SimDisk, shard_index: usize, marks: &[Marks]) -> Result<Shard, E
     let mut shard = Shard::new(Arc::new(disk.clone()), config)?;
     for index in 0..PARTITIONS {
         let replay = recovered.take(id(index));
+        tally.in_the_middle += replay.state.iter().filter(|state| !state.payload.is_empty()).count();
         let mut opened = OpenPartition { replay, ..partition(index, Ack::Durable) };
         opened.config.log.segment_bytes = SEGMENT_BYTES;
         opened.config.retention.bytes = Some(RETENTION_BYTES);
@@ -91,7 +100,7 @@ impl Run {
         }
         disk.settle();
         let marks = vec![NO_MARKS; PARTITIONS as usize];
-        let shard = start(&disk, 0, &marks).unwrap();
+        let shard = start(&disk, 0, &marks, &mut Tally::default()).unwrap();
         let expected = vec![Expected::default(); PARTITIONS as usize];
         Run { disk, shard, expected, marks, numbers: Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) }
     }
@@ -194,11 +203,19 @@ fn check(shard: &mut Shard, expected: &[Expected], what: &str) {
 }
 
 /// Starts on what a crash left, and once more on what a crash of that start leaves.
-fn check_crash(disk: &SimDisk, step: &Step, seed: u64, expected: &[Expected], marks: &[Marks]) {
+fn check_crash(
+    disk: &SimDisk,
+    step: &Step,
+    seed: u64,
+    (expected, marks): (&[Expected], &[Marks]),
+    tally: &mut Tally,
+) {
+    tally.crashes += 1;
     let what = format!("seed {seed}, {step}");
     disk.keep_crash_points();
     // Another shard may own the partitions.
-    let mut shard = start(disk, seed as usize % 3, marks).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut shard =
+        start(disk, seed as usize % 3, marks, tally).unwrap_or_else(|error| panic!("{what}: {error}"));
     check(&mut shard, expected, &what);
     let points = disk.take_crash_points();
     if points.is_empty() {
@@ -207,16 +224,15 @@ fn check_crash(disk: &SimDisk, step: &Step, seed: u64, expected: &[Expected], ma
     let (step, again) = &points[seed as usize % points.len()];
     let what = format!("{what}, then {step}");
     for again in [again.after_crash(seed), again.after_kill()] {
-        let mut shard = start(&again, 0, marks).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let mut shard = start(&again, 0, marks, tally).unwrap_or_else(|error| panic!("{what}: {error}"));
         check(&mut shard, expected, &what);
     }
 }
 
-/// Runs a workload and crashes it at every step. How many crashes that were.
-fn crash_everywhere(seed: u64, acts: usize) -> usize {
+/// Runs a workload and crashes it at every step.
+fn crash_everywhere(seed: u64, acts: usize, tally: &mut Tally) {
     let mut run = Run::new(seed);
     run.disk.keep_crash_points();
-    let mut crashes = 0;
     for act in 0..acts {
         // An acknowledgement may leave only when the act has ended: what was acknowledged before it counts.
         let acked: Vec<usize> = run.expected.iter().map(|expected| expected.acked).collect();
@@ -225,21 +241,19 @@ fn crash_everywhere(seed: u64, acts: usize) -> usize {
             let mut expected = run.expected.clone();
             expected.iter_mut().zip(&acked).for_each(|(expected, acked)| expected.acked = *acked);
             let seed = seed * 1_000_003 + act as u64;
-            check_crash(&point.after_crash(seed), &step, seed, &expected, &run.marks);
-            check_crash(&point.after_kill(), &step, seed, &expected, &run.marks);
-            crashes += 2;
+            let known = (&expected[..], &run.marks[..]);
+            check_crash(&point.after_crash(seed), &step, seed, known, tally);
+            check_crash(&point.after_kill(), &step, seed, known, tally);
         }
     }
     assert!(run.marks.iter().any(|marks| marks.start > 0), "nothing was given up");
-    crashes
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_wherever_the_power_goes() {
-    let mut crashes = 0;
+    let mut tally = Tally::default();
     for seed in 1..=6 {
-        crashes += crash_everywhere(seed, 150);
+        crash_everywhere(seed, 150, &mut tally);
     }
-    assert!(crashes > 1_000, "{crashes}");
-    eprintln!("{crashes}");
+    assert!(tally.crashes > 1_000 && tally.in_the_middle > tally.crashes, "{tally:?}");
 }

@@ -8,7 +8,7 @@ use logmill_engine::disk::Disk;
 use logmill_engine::format::checkpoint::read_offsets;
 use logmill_engine::format::{BatchRules, TimestampRule, Uuid, producer_snapshot};
 use logmill_engine::log::{Cache, CacheLimits, FileKind, LogLimits, Retention, base_of};
-use logmill_engine::partition::{Ack, Known, Partition, PartitionConfig, PartitionId, directory};
+use logmill_engine::partition::{Ack, Journalled, Known, Partition, PartitionConfig, PartitionId, directory};
 
 use super::recipe::{Step, TIME};
 use super::tell::ToldProducer;
@@ -72,7 +72,8 @@ pub(crate) fn open(
 ) -> Result<(Partition, Cache), Error> {
     let mut cache = Cache::new(disk.clone(), CacheLimits { files: 8, pages: 16 });
     let dir = log_dir.join(directory::name(TOPIC, 0));
-    let partition = Partition::open(&mut cache, &dir, config, known, now_ms)?;
+    let known = (known, &Journalled::default());
+    let (partition, _) = Partition::open(&mut cache, &dir, config, known, now_ms)?;
     Ok((partition, cache))
 }
 
