@@ -1,7 +1,7 @@
 //! `logmill bench`: the commands that measure.
 
 use crate::compare::CompareArgs;
-use crate::crash::{FailingArgs, KillsArgs, PowerArgs, StartArgs};
+use crate::crash::{FailingArgs, KillsArgs, PowerArgs, StartArgs, TakeoverArgs};
 use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
 use crate::limits::{ColdArgs, ConnectionsArgs, StrangersArgs, WarmArgs};
@@ -34,6 +34,8 @@ pub enum Command {
     Strangers(StrangersArgs),
     /// Holds results of Apache Kafka's own tests against the list of those that wait for something.
     Waiting(WaitingArgs),
+    /// Kills a broker on a directory of Apache Kafka's, and has Apache Kafka take it over.
+    Takeover(TakeoverArgs),
     /// The disk of the commands above, in a process of its own.
     #[command(hide = true)]
     Disk(DiskArgs),
@@ -56,6 +58,7 @@ impl Command {
             Command::Warm(args) => args.run(),
             Command::Strangers(args) => args.run(),
             Command::Waiting(args) => args.run(),
+            Command::Takeover(args) => args.run(),
             Command::Disk(args) => args.run().map_err(|source| Error::Io { what: "disk".into(), source }),
         }
     }

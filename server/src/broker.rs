@@ -11,14 +11,14 @@ use std::thread;
 use logmill_engine::Error;
 use logmill_engine::disk::os::OsDisk;
 use logmill_engine::disk::{Disk, OpenFile, uring};
-use logmill_engine::shard::{OpenPartition, PartitionMarks};
+use logmill_engine::shard::OpenPartition;
 
 use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{Config, Io, Listener};
-use crate::journals::{self, Journals};
+use crate::journals::{self, Journals, Pace};
 use crate::metadata::{
-    Checkpoints, Image, LogDirs, TopicStore, checkpoints, prepare_log_dirs, run_controller,
+    ApacheTopics, Checkpoints, Image, LogDirs, TopicStore, prepare_log_dirs, run_controller,
 };
 use crate::metrics;
 use crate::net::admission::Admission;
@@ -113,7 +113,9 @@ pub(crate) struct Prepared {
     pub(crate) broker: Arc<Broker>,
     pub(crate) store: TopicStore,
     pub(crate) shards: Vec<ShardParts>,
-    locks: Vec<OpenFile>,
+    journal_bytes_read: u64,
+    /// Other brokers keep out as long as these are held.
+    pub(crate) locks: Vec<OpenFile>,
 }
 
 /// Reads the log directories and deals their partitions out to the shards.
@@ -123,23 +125,27 @@ pub(crate) fn prepare(
     advertised: Vec<Listener>,
     admission: Admission,
     random: &SeededRandom,
+    pace: Pace,
 ) -> Result<Prepared, Error> {
     settle_cluster_defaults(&mut config);
     let LogDirs { cluster_id, locks } = prepare_log_dirs(&**disk, &config, random)?;
-    let store = TopicStore::new(disk.clone(), config.log_dirs.clone());
+    let store = TopicStore::new(disk.clone(), config.log_dirs.clone())
+        .with_apache(ApacheTopics::read(&**disk, &config)?);
     let was_clean: Vec<bool> =
         config.log_dirs.iter().map(|dir| clean_stop::take(&**disk, dir)).collect::<Result<_, _>>()?;
-    let image = Arc::new(store.load()?);
+    let find = || Journals::find(&**disk, &config, &was_clean, pace);
+    let (image, journals) = pace.both(|| store.load(), find);
+    let (image, journals) = (Arc::new(image?), journals?);
     // After the store has taken the lines of deleted topics out.
     let dirs = config.log_dirs.iter();
     let checkpoints: Vec<Checkpoints> =
         dirs.map(|dir| Checkpoints::read(&**disk, dir)).collect::<Result<_, _>>()?;
-    let journals = Journals::find(&**disk, &config, &was_clean)?;
+    let journal_bytes_read = journals.bytes_read();
     let shards = deal(&config, &image, &was_clean, &checkpoints, journals, random);
     let stop = StopSignal::default();
     let admission = Arc::new(admission);
     let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop, admission };
-    Ok(Prepared { broker: Arc::new(broker), store, shards, locks })
+    Ok(Prepared { broker: Arc::new(broker), store, shards, journal_bytes_read, locks })
 }
 
 /// Apache Kafka's controller writes this one setting down for the whole cluster when it first starts, and
@@ -187,6 +193,7 @@ fn deal(
 pub struct Running {
     broker: Arc<Broker>,
     disk: Arc<dyn Disk>,
+    store: TopicStore,
     ports: Vec<u16>,
     metrics_port: Option<u16>,
     threads: Vec<thread::JoinHandle<Result<Stopped, Error>>>,
@@ -209,11 +216,13 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
     let admission = Admission::new(&config, per_address_overrides(&config)?, descriptors);
     let Opened { advertised, ports, sockets } = open_ports(&config)?;
     let mut metrics = config.metrics_listener.as_ref().map(open_metrics).transpose()?;
-    let Prepared { broker, store, shards, locks } =
-        prepare(config, &disk, advertised, admission, &SeededRandom::from_os())?;
+    let random = SeededRandom::from_os();
+    let Prepared { broker, store, shards, journal_bytes_read, locks } =
+        prepare(config, &disk, advertised, admission, &random, Pace::AtOnce)?;
     let mut running = Running {
         broker: broker.clone(),
         disk: disk.clone(),
+        store: store.clone(),
         ports,
         metrics_port: None,
         threads: Vec::new(),
@@ -240,18 +249,23 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
     }
     drop(ready);
     // Every shard says so once; one that fails hangs up instead.
-    if is_ready.iter().count() < running.threads.len() {
+    let bytes_read: Vec<u64> = is_ready.iter().collect();
+    if bytes_read.len() < running.threads.len() {
         broker.stop.fail("a shard did not start");
         return Err(running.join().err().unwrap_or(BrokerError::Failed("a shard did not start".to_owned())));
     }
     journals::remove_others(&*disk, &broker.config)?;
+    tracing::info!(
+        "the start read {journal_bytes_read} bytes of journals and {} of segments and their indexes",
+        bytes_read.iter().sum::<u64>()
+    );
     for (listener, advertised) in broker.config.listeners.iter().zip(&broker.advertised) {
         tracing::info!("listening on {listener}, advertised as {advertised}");
     }
     Ok(running)
 }
 
-fn spawn_helper(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+pub(crate) fn spawn_helper(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     thread::Builder::new().name("disk-helper".to_owned()).spawn(work).map(drop)
 }
 
@@ -307,7 +321,8 @@ struct ShardThread {
     metrics: Option<BoundSocket>,
     parts: ShardParts,
     sockets: Vec<BoundSocket>,
-    ready: mpsc::Sender<()>,
+    /// Told how many bytes the shard has read of segments, when it serves.
+    ready: mpsc::Sender<u64>,
 }
 
 impl ShardThread {
@@ -346,7 +361,7 @@ impl ShardThread {
             shard.host().runtime.spawn(Box::pin(metrics::listener::run(listener, shard.clone())));
         }
         // Nobody waits any more when another shard has failed.
-        let _ = self.ready.send(());
+        let _ = self.ready.send(shard.opening_bytes_read());
         drop(self.ready);
         if self.broker.stop.wait().await == StopReason::Asked {
             // Any shard may be needed for an answer of any other: none ends before all connections have.
@@ -434,20 +449,12 @@ impl Running {
         match (first_error, self.broker.stop.reason()) {
             (Some(error), _) => Err(BrokerError::Storage(error)),
             (None, Some(StopReason::Failed(reason))) => Err(BrokerError::Failed(reason)),
-            (None, _) => Ok(self.leave(&marks, &offline_dirs)?),
+            (None, _) => {
+                let log_dirs = &self.broker.config.log_dirs;
+                let left = clean_stop::leave(&*self.disk, log_dirs, &self.store, &marks, &offline_dirs);
+                Ok(left.map(drop)?)
+            }
         }
-    }
-
-    /// Says in each log directory how far its logs have come, and that all of it is whole; of one that failed
-    /// nobody knows that.
-    fn leave(&self, marks: &[PartitionMarks], offline_dirs: &HashSet<usize>) -> Result<(), Error> {
-        let dirs = self.broker.config.log_dirs.iter().enumerate();
-        for (dir, path) in dirs.filter(|(dir, _)| !offline_dirs.contains(dir)) {
-            let of_dir: Vec<_> = marks.iter().filter(|marks| marks.dir == dir).cloned().collect();
-            checkpoints::write(&*self.disk, path, &of_dir)?;
-            clean_stop::leave(&*self.disk, path)?;
-        }
-        Ok(())
     }
 }
 

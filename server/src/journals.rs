@@ -1,11 +1,13 @@
 //! `Journals`: what a start finds in the journals of its log directories, and the ones that it begins.
 
 use std::path::Path;
+use std::thread;
 
 use logmill_engine::Error;
 use logmill_engine::disk::{DIRECT_ALIGN, Disk};
 use logmill_engine::journal::{
-    JournalConfig, PartitionReplay, Recovered, SLOTS, journal_files, newest_generation, read_all,
+    FoundFrames, JournalConfig, JournalName, PartitionReplay, Recovered, SLOTS, journal_files, journals_in,
+    newest_generation,
 };
 use logmill_engine::partition::PartitionId;
 
@@ -18,6 +20,35 @@ const SHARE_OF_DISK_MAX: u64 = 100;
 /// The least that a journal's file holds: some waves of small appends.
 const FILE_BYTES_MIN: u64 = 64 * 1024;
 
+/// How many things a start does at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Each journal is read by a thread, while topics are looked for.
+    AtOnce,
+    /// One after the other, on the caller's thread.
+    OneByOne,
+}
+
+impl Pace {
+    /// Does both.
+    pub(crate) fn both<A, B: Send>(
+        self,
+        one: impl FnOnce() -> A,
+        other: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        match self {
+            Pace::OneByOne => (one(), other()),
+            Pace::AtOnce => thread::scope(|scope| {
+                let other = scope.spawn(other);
+                (one(), other.join().expect("reading does not panic"))
+            }),
+        }
+    }
+}
+
+/// A journal to be read: its log directory and its files.
+type JournalToRead<'a> = (&'a Path, Vec<JournalName>);
+
 /// The journals of each log directory, in the order of the settings.
 #[derive(Debug)]
 pub(crate) struct Journals {
@@ -28,17 +59,33 @@ pub(crate) struct Journals {
 impl Journals {
     /// Reads what a stop that was no clean one left. After a clean stop only how far the numbers had come
     /// matters.
-    pub(crate) fn find(disk: &dyn Disk, config: &Config, was_clean: &[bool]) -> Result<Journals, Error> {
+    pub(crate) fn find(
+        disk: &dyn Disk,
+        config: &Config,
+        was_clean: &[bool],
+        pace: Pace,
+    ) -> Result<Journals, Error> {
+        let mut to_read: Vec<JournalToRead<'_>> = Vec::new();
+        for (dir, _) in config.log_dirs.iter().zip(was_clean).filter(|(_, was_clean)| !**was_clean) {
+            to_read.extend(journals_in(disk, dir)?.into_iter().map(|names| (dir.as_path(), names)));
+        }
+        let mut files = to_read.iter().map(|(dir, _)| *dir).zip(read_all(disk, &to_read, pace)).peekable();
         let mut journals = Journals { found: Vec::new(), file_bytes: Vec::new() };
         for (dir, was_clean) in config.log_dirs.iter().zip(was_clean) {
-            let found = if *was_clean { newest_generation(disk, dir)? } else { read_all(disk, dir)? };
-            if found.bytes_read > 0 && !was_clean {
-                tracing::info!("{}: read {} bytes of the journal", dir.display(), found.bytes_read);
+            let mut of_dir = Vec::new();
+            while let Some((_, found)) = files.next_if(|(read, _)| *read == dir.as_path()) {
+                of_dir.append(&mut found?);
             }
+            let found = if *was_clean { newest_generation(disk, dir)? } else { Recovered::merge(of_dir)? };
             journals.found.push(found);
             journals.file_bytes.push(file_bytes(disk, dir, config)?);
         }
         Ok(journals)
+    }
+
+    /// Bytes that were read.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.found.iter().map(|found| found.bytes_read).sum()
     }
 
     /// Takes out what the journals of a log directory hold of a partition.
@@ -58,6 +105,21 @@ impl Journals {
             first_slot: found.first_slot(shard),
         })
         .collect()
+    }
+}
+
+fn read_all(
+    disk: &dyn Disk,
+    journals: &[JournalToRead<'_>],
+    pace: Pace,
+) -> Vec<Result<Vec<FoundFrames>, Error>> {
+    let read = |(dir, names): &JournalToRead<'_>| FoundFrames::read_journal(disk, dir, names);
+    match pace {
+        Pace::OneByOne => journals.iter().map(read).collect(),
+        Pace::AtOnce => thread::scope(|scope| {
+            let threads: Vec<_> = journals.iter().map(|journal| scope.spawn(move || read(journal))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("reading does not panic")).collect()
+        }),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod metadata;
 mod metrics;
 pub mod net;
 pub mod random;
+pub mod recover;
 pub mod shard;
 pub mod sim;
 pub mod stop;

@@ -1,5 +1,6 @@
 //! `logmill`: the broker, and the tools for the people who run it.
 
+mod log;
 mod server;
 
 use std::process::ExitCode;
@@ -19,6 +20,9 @@ struct Arguments {
 enum Command {
     /// Runs the broker.
     Server(server::ServerArguments),
+    /// Does something to log directories that no broker uses.
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Measures it, beside Apache Kafka and beside the least that a broker can do.
     #[command(subcommand)]
     Bench(logmill_bench::command::Command),
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
     let command = Arguments::parse().command.unwrap_or(Command::Server(server::ServerArguments::default()));
     let result = match command {
         Command::Server(arguments) => server::run(&arguments),
+        Command::Log(command) => command.run(),
         Command::Bench(command) => command.run().map_err(Into::into),
     };
     match result {

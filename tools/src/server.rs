@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use clap::Args;
@@ -24,7 +24,7 @@ pub(crate) struct ServerArguments {
     overrides: Vec<(String, String)>,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -32,7 +32,12 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// Runs the broker until somebody stops it.
 pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Box<dyn Error>> {
     start_log()?;
-    let file = match &arguments.file {
+    Ok(broker::run(load(arguments.file.as_deref(), &arguments.overrides)?)?)
+}
+
+/// The settings of a broker.
+pub(crate) fn load(file: Option<&Path>, overrides: &[(String, String)]) -> Result<Config, Box<dyn Error>> {
+    let file = match file {
         Some(path) => Some(fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
         None => None,
     };
@@ -40,14 +45,14 @@ pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Box<dyn Error>> {
         host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         cores: available_parallelism()?.get() as u32,
     };
-    let (config, warnings) = Config::load(file.as_deref(), std::env::vars(), &arguments.overrides, &machine)?;
+    let (config, warnings) = Config::load(file.as_deref(), std::env::vars(), overrides, &machine)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(broker::run(config)?)
+    Ok(config)
 }
 
-fn start_log() -> Result<(), Box<dyn Error>> {
+pub(crate) fn start_log() -> Result<(), Box<dyn Error>> {
     let level = match std::env::var(LOG_LEVEL) {
         Ok(level) => level
             .parse::<LevelFilter>()

@@ -122,13 +122,42 @@ fn a_second_broker_keeps_out_of_the_first_ones_directory() {
 }
 
 #[test]
-fn a_directory_of_apache_kafkas_is_left_alone() {
+fn beside_a_metadata_log_of_apache_kafkas_a_clean_stop_lets_it_in_again() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(dir.path().join("data/__cluster_metadata-0")).unwrap();
-    let (is_well, said) = ended(dir.path(), &["server", "--override", ANY_PORT]);
-    assert!(!is_well && said.contains("was used by Apache Kafka"), "{said}");
-    let left: Vec<_> = std::fs::read_dir(dir.path().join("data/__cluster_metadata-0")).unwrap().collect();
-    assert!(left.is_empty());
+    let data = dir.path().join("data");
+    let metadata_log = data.join("__cluster_metadata-0");
+    for known_to_apache in [true, false] {
+        if known_to_apache {
+            std::fs::create_dir_all(&metadata_log).unwrap();
+        } else {
+            std::fs::remove_dir_all(&metadata_log).unwrap();
+        }
+        let (broker, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+        assert!(data.join("logmill.unclean").exists() && data.join("logmill.journal.0.0").exists());
+        terminate(broker, Signal::TERM);
+        let is_in_the_way = data.join("logmill.unclean").exists();
+        assert_eq!(
+            (is_in_the_way, data.join("logmill.journal.0.0").exists()),
+            (!known_to_apache, !known_to_apache)
+        );
+        assert!(data.join(".kafka_cleanshutdown").exists());
+        if known_to_apache {
+            assert_eq!(std::fs::read_dir(&metadata_log).unwrap().count(), 0, "nothing was written there");
+        }
+    }
+}
+
+#[test]
+fn log_recover_makes_a_killed_brokers_directory_whole_without_serving() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir_all(data.join("__cluster_metadata-0")).unwrap();
+    let (broker, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
+    terminate(broker, Signal::KILL);
+    assert!(data.join("logmill.unclean").exists() && !data.join(".kafka_cleanshutdown").exists());
+    let (is_well, said) = ended(dir.path(), &["log", "recover", "--log-dirs", "data"]);
+    assert!(is_well, "{said}");
+    assert!(!data.join("logmill.unclean").exists() && data.join(".kafka_cleanshutdown").exists());
 }
 
 #[test]

@@ -146,7 +146,12 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
     ("cargo run --release -- bench power --cuts 200", 3, "what outlives a loss of power"),
     ("cargo run --release -- bench kills --kills 500", 6, "what outlives SIGKILL and SIGTERM"),
     ("cargo run --release -- bench failing", 1, "what is served after a disk failed"),
-    ("cargo run --release -- bench start", 5, "time to serve after a crash"),
+    ("cargo run --release -- bench start", 8, "time to serve, and bytes read, after a crash"),
+    (
+        "cargo run --release -- bench takeover --times 100",
+        20,
+        "what Apache Kafka has of a killed broker's records",
+    ),
     (
         "LOGMILL_MUTATIONS=1000000 cargo test --release -p logmill-engine --test directories damage",
         20,

@@ -6,6 +6,7 @@
 //! kills      the process ends, by SIGKILL or SIGTERM, behind a proxy that drops responses
 //! failing    one of two log directories is on a disk whose writes fail
 //! start      how long a start after a crash takes
+//! takeover   Apache Kafka takes over what a killed broker left
 //! proof      the disk forgets what it should, and nothing else
 //! subject    the broker, its clients and its book
 //! ```
@@ -16,9 +17,11 @@ mod power;
 mod proof;
 mod start;
 mod subject;
+mod takeover;
 
 pub use failing::FailingArgs;
 pub use kills::KillsArgs;
 pub use power::PowerArgs;
 pub use start::StartArgs;
 pub(crate) use subject::CommonArgs;
+pub use takeover::TakeoverArgs;

@@ -8,60 +8,129 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kafka_protocol::protocol::StrBytes;
+use logmill_engine::format::{BatchBuilder, NewRecord};
+
 use super::subject::{CommonArgs, TOPIC};
-use crate::ledger::{Clients, Filling, fetch_code, produce_once};
-use crate::rig::{Broker, Error};
+use crate::ledger::{Clients, fetch_code, produce_once};
+use crate::rig::{Broker, Connection, Error};
+
+const PRODUCE: i16 = 12;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client that finds no broker asks again after this.
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
+/// What names of a journal's files begin with.
+const JOURNAL: &str = "logmill.journal.";
+
 /// A start that takes longer is given up.
 const START_MAX: Duration = Duration::from_secs(300);
+
+/// Connections that fill the topic.
+const FILLERS: usize = 2;
+
+/// Bytes of a request that fills it.
+const REQUEST_BYTES: usize = 4 << 20;
+
+/// Requests that a filling connection has in flight.
+const IN_FLIGHT: usize = 4;
+
+/// So much beside twice the journals may be read.
+const READ_BESIDE_MAX: u64 = 64 << 20;
+
+/// What lies in the log directory when the broker is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    /// One partition of 10 GiB.
+    Large,
+    /// 1,000 partitions of 8 MiB, none of which has rolled.
+    Many,
+    /// 1,000 partitions and four times what the journals hold, in batches of 4 KiB.
+    Journal,
+    /// One partition, in batches of 1 MiB, which become durable where they lie.
+    Direct,
+}
+
+/// How a topic is filled.
+#[derive(Debug, Clone, Copy)]
+struct Filling {
+    partitions: usize,
+    batch_bytes: usize,
+    /// Of all partitions.
+    mib: usize,
+    time_max: Duration,
+}
 
 /// Start after SIGKILL, with nothing in the page cache: how long until it serves, and what it read for that.
 /// Drops the caches of the whole machine, which needs root.
 #[derive(Debug, clap::Args)]
 pub struct StartArgs {
-    /// Partitions of the topic.
-    #[arg(long, default_value_t = 1)]
-    partitions: usize,
-    /// Data in each of them when the broker is killed.
-    #[arg(long, default_value_t = 10_240)]
-    mib_per_partition: usize,
-    /// Bytes of a batch.
-    #[arg(long, default_value_t = 65_536)]
-    batch_bytes: usize,
+    /// What lies there [default: one after the other].
+    #[arg(long, value_enum)]
+    shape: Vec<Shape>,
+    /// Seconds of appends in the shape `direct`.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
     /// Starts that are measured, each after a SIGKILL of the one before.
     #[arg(long, default_value_t = 3)]
     starts: u32,
     /// Fails when a first answer comes later than this many milliseconds after exec.
-    #[arg(long)]
-    ms_max: Option<u64>,
+    #[arg(long, default_value_t = 1_000)]
+    ms_max: u64,
     #[command(flatten)]
     common: CommonArgs,
 }
 
 impl StartArgs {
-    /// Fills, kills, starts; a line for each start.
+    /// Fills, kills, starts; a line for each start. Fails behind the last one when one took too long or read too
+    /// much.
     pub fn run(&self) -> Result<(), Error> {
+        let all = [Shape::Large, Shape::Many, Shape::Journal, Shape::Direct];
+        let shapes = if self.shape.is_empty() { &all[..] } else { &self.shape[..] };
+        let mut faults = Vec::new();
+        for shape in shapes {
+            self.run_shape(*shape, &mut faults)?;
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Failed { what: faults.join("; "), output: String::new() })
+        }
+    }
+
+    fn filling(&self, shape: Shape) -> Filling {
+        let (partitions, batch_bytes, mib) = match shape {
+            Shape::Large => (1, 64 << 10, 10 << 10),
+            Shape::Many => (1_000, 64 << 10, 8_000),
+            Shape::Journal => (1_000, 4 << 10, 2 << 10),
+            Shape::Direct => (1, 1 << 20, usize::MAX),
+        };
+        let time_max = if shape == Shape::Direct { Duration::from_secs(self.seconds) } else { Duration::MAX };
+        Filling { partitions, batch_bytes, mib, time_max }
+    }
+
+    fn run_shape(&self, shape: Shape, faults: &mut Vec<String>) -> Result<(), Error> {
+        let filling = self.filling(shape);
         let mut broker = Broker::logmill(self.common.broker(&[])?)?;
         let address = broker.address();
-        Clients::create_topic(address, TOPIC, self.partitions).map_err(Error::io("making the topic"))?;
+        Clients::create_topic(address, TOPIC, filling.partitions).map_err(Error::io("making the topic"))?;
         let begun = Instant::now();
-        self.filling()
-            .write(address)
+        let batches = fill(address, &filling)
             .map_err(|error| Error::with_log(format!("filling: {error}"), &broker.log_file()))?;
         println!(
-            "start: {} partitions x {} MiB in batches of {} bytes, written in {:.1} s",
-            self.partitions,
-            self.mib_per_partition,
-            self.batch_bytes,
+            "{shape:?}: {} partitions, {} MiB in batches of {} KiB, written in {:.1} s",
+            filling.partitions,
+            (batches * filling.batch_bytes) >> 20,
+            filling.batch_bytes >> 10,
             begun.elapsed().as_secs_f64()
         );
         for nth in 1..=self.starts {
             broker.kill();
             drop_caches().map_err(Error::io("dropping the caches"))?;
-            let root_bytes = files_in(&broker.log_dir());
             let started = broker.launch()?;
             let (produced, fetched) = thread::scope(|scope| {
                 let produced = scope.spawn(|| first(started, || produce_once(address, TOPIC)));
@@ -69,32 +138,72 @@ impl StartArgs {
                 (produced.join(), fetched.join())
             });
             let read = read_bytes(broker.pid());
+            let read_max = 2 * journal_bytes(&broker.log_dir()) + READ_BESIDE_MAX;
             let [produced, fetched] = [produced, fetched].map(|at| at.expect("polling does not panic"));
             let (Some(produced), Some(fetched)) = (produced, fetched) else {
-                let what = format!("start {nth}: no answer within {START_MAX:?}");
+                let what = format!("{shape:?}, start {nth}: no answer within {START_MAX:?}");
                 return Err(Error::with_log(what, &broker.log_file()));
             };
             println!(
-                "start {nth}: first durable produce after {} ms, first fetch after {} ms; {} MiB read, \
-                 {} MiB in files beside the partitions",
+                "{shape:?}, start {nth}: first durable produce after {} ms, first fetch after {} ms; {} MiB \
+                 read of at most {}",
                 produced.as_millis(),
                 fetched.as_millis(),
                 read >> 20,
-                root_bytes >> 20
+                read_max >> 20
             );
-            if let Some(max) = self.ms_max
-                && produced.max(fetched) > Duration::from_millis(max)
-            {
-                return Err(Error::with_log(format!("later than {max} ms"), &broker.log_file()));
+            if produced.max(fetched) > Duration::from_millis(self.ms_max) {
+                faults.push(format!("{shape:?}, start {nth}: later than {} ms", self.ms_max));
+            }
+            if read > read_max {
+                faults.push(format!("{shape:?}, start {nth}: more than {read_max} bytes read: {read}"));
             }
         }
         Ok(())
     }
+}
 
-    fn filling(&self) -> Filling {
-        let StartArgs { partitions, mib_per_partition, batch_bytes, .. } = *self;
-        Filling { topic: TOPIC, partitions, mib_per_partition, batch_bytes }
+/// Writes to all partitions in turn. How many batches that were.
+fn fill(broker: SocketAddr, filling: &Filling) -> io::Result<usize> {
+    let batch = batch(filling.batch_bytes);
+    let rounds = filling.mib.saturating_mul(1 << 20) / filling.batch_bytes / filling.partitions;
+    let until = Instant::now().checked_add(filling.time_max);
+    thread::scope(|scope| {
+        let fillers: Vec<_> = (0..FILLERS)
+            .map(|filler| {
+                let (batch, rounds) = (&batch, (filler..rounds).step_by(FILLERS));
+                scope.spawn(move || fill_some(broker, filling.partitions, batch, rounds, until))
+            })
+            .collect();
+        fillers.into_iter().map(|filler| filler.join().expect("filling does not panic")).sum()
+    })
+}
+
+/// One connection's part: in each round a batch to each partition.
+fn fill_some(
+    broker: SocketAddr,
+    partitions: usize,
+    batch: &Bytes,
+    rounds: impl Iterator<Item = usize>,
+    until: Option<Instant>,
+) -> io::Result<usize> {
+    let mut connection = Connection::open(broker, PATIENCE)?;
+    let partitions: Vec<i32> = (0..partitions as i32).collect();
+    let shares = (REQUEST_BYTES / batch.len()).clamp(1, partitions.len());
+    let (mut in_flight, mut batches) = (0, 0);
+    for _ in rounds.take_while(|_| until.is_none_or(|until| Instant::now() < until)) {
+        for partitions in partitions.chunks(shares) {
+            if in_flight == IN_FLIGHT {
+                accepted(connection.receive(PRODUCE)?)?;
+                in_flight -= 1;
+            }
+            connection.send(PRODUCE, &produce(partitions, batch))?;
+            in_flight += 1;
+            batches += partitions.len();
+        }
     }
+    (0..in_flight).try_for_each(|_| accepted(connection.receive(PRODUCE)?))?;
+    Ok(batches)
 }
 
 /// When an attempt first succeeded, after the broker's process began.
@@ -115,6 +224,32 @@ fn fetch_once(broker: SocketAddr) -> io::Result<()> {
     }
 }
 
+fn produce(partitions: &[i32], batch: &Bytes) -> ProduceRequest {
+    let partition = |partition: &i32| {
+        PartitionProduceData::default().with_index(*partition).with_records(Some(batch.clone()))
+    };
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_partition_data(partitions.iter().map(partition).collect());
+    ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic])
+}
+
+fn accepted(response: kafka_protocol::messages::ProduceResponse) -> io::Result<()> {
+    let answers = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    match answers.into_iter().find(|answer| answer.error_code != 0) {
+        None => Ok(()),
+        Some(answer) => Err(io::Error::other(format!("produce: error {}", answer.error_code))),
+    }
+}
+
+/// A batch of so many bytes, more or less.
+fn batch(bytes: usize) -> Bytes {
+    let value = vec![7; bytes.saturating_sub(80).max(1)];
+    let mut builder = BatchBuilder::new();
+    builder.push(&NewRecord { key: None, value: Some(&value), timestamp: 1_700_000_000_000, headers: &[] });
+    builder.finish()
+}
+
 fn drop_caches() -> io::Result<()> {
     // Pages that are not written out cannot be dropped.
     rustix::fs::sync();
@@ -128,8 +263,9 @@ fn read_bytes(pid: Option<u32>) -> u64 {
     value.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes of the files that lie in a log directory itself: journals, checkpoints.
-fn files_in(dir: &Path) -> u64 {
+/// Bytes of the journals of a log directory.
+fn journal_bytes(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).filter(|of| of.is_file()).map(|of| of.len()).sum()
+    let journals = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(JOURNAL));
+    journals.filter_map(|entry| entry.metadata().ok()).map(|of| of.len()).sum()
 }

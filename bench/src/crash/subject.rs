@@ -15,7 +15,7 @@ use crate::rig::{Broker, Error, LogmillOptions};
 pub(super) const TOPIC: &str = "ledger";
 
 /// Producers that send at once.
-const PRODUCERS: usize = 4;
+pub(super) const PRODUCERS: usize = 4;
 
 /// How long it may take until the load goes on after a start.
 const FLOW_MAX: Duration = Duration::from_secs(30);

@@ -32,6 +32,9 @@ const STOP_MAX: Duration = Duration::from_secs(120);
 /// Between two questions whether it serves yet.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
 
+const APACHE: &str = "Apache Kafka";
+const LOGMILL: &str = "Logmill";
+
 /// Sixteen bytes in base64, as Kafka's tools make them.
 const CLUSTER_ID: &str = "cmlncmlncmlncmlncmlncg";
 
@@ -111,27 +114,36 @@ impl Broker {
     pub fn apache(options: ApacheOptions) -> Result<Broker, Error> {
         let home = Home::new(&options.root, &options.properties)?;
         format(&options.jars, &home.config)?;
-        let flags = [
-            format!("-Xmx{}", options.heap).into(),
-            format!("-Xms{}", options.heap).into(),
-            Log::Broker.flag(&options.jars),
-        ];
-        let arguments = [home.config.clone().into_os_string()];
-        let mut jvm = Jvm::new(&options.jars, options.profile, flags, "kafka.Kafka", arguments)?;
-        jvm.launch.environment = options.environment;
-        Broker::start("Apache Kafka", home, jvm.launch, jvm.archive)
+        let (launch, archive) = apache_in(&home, options)?;
+        Broker::start(APACHE, home, launch, archive)
     }
 
     /// Starts Logmill on a directory that is empty; returns when it serves.
     pub fn logmill(options: LogmillOptions) -> Result<Broker, Error> {
         let home = Home::new(&options.root, &options.properties)?;
-        let launch = Launch {
-            program: options.binary,
-            arguments: vec![OsString::from("server"), home.config.clone().into_os_string()],
-            environment: options.environment,
-            without_io_uring: options.without_io_uring,
-        };
-        Broker::start("Logmill", home, launch, None)
+        let launch = logmill_in(&home, options);
+        Broker::start(LOGMILL, home, launch, None)
+    }
+
+    /// From its next start on it is Apache Kafka, in the same directory and with the same settings.
+    pub fn become_apache(&mut self, options: ApacheOptions) -> Result<(), Error> {
+        self.stop()?;
+        (self.launch, self.archive) = apache_in(&self.home, options)?;
+        self.name = APACHE;
+        Ok(())
+    }
+
+    /// From its next start on it is Logmill, in the same directory and with the same settings.
+    pub fn become_logmill(&mut self, options: LogmillOptions) -> Result<(), Error> {
+        self.stop()?;
+        (self.launch, self.archive) = (logmill_in(&self.home, options), None);
+        self.name = LOGMILL;
+        Ok(())
+    }
+
+    /// Its `server.properties`.
+    pub fn config_file(&self) -> &Path {
+        &self.home.config
     }
 
     fn start(
@@ -300,6 +312,27 @@ impl Home {
 
     fn log_dir(&self) -> PathBuf {
         self.directory.path().join("data")
+    }
+}
+
+fn apache_in(home: &Home, options: ApacheOptions) -> Result<(Launch, Option<Archive>), Error> {
+    let flags = [
+        format!("-Xmx{}", options.heap).into(),
+        format!("-Xms{}", options.heap).into(),
+        Log::Broker.flag(&options.jars),
+    ];
+    let arguments = [home.config.clone().into_os_string()];
+    let mut jvm = Jvm::new(&options.jars, options.profile, flags, "kafka.Kafka", arguments)?;
+    jvm.launch.environment = options.environment;
+    Ok((jvm.launch, jvm.archive))
+}
+
+fn logmill_in(home: &Home, options: LogmillOptions) -> Launch {
+    Launch {
+        program: options.binary,
+        arguments: vec![OsString::from("server"), home.config.clone().into_os_string()],
+        environment: options.environment,
+        without_io_uring: options.without_io_uring,
     }
 }
 

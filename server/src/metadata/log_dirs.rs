@@ -7,17 +7,16 @@ use logmill_engine::Error;
 use logmill_engine::disk::{Disk, OpenFile, OpenMode, replace_file};
 use logmill_engine::format::MetaProperties;
 use logmill_engine::format::meta_properties::FILE_NAME;
+use logmill_engine::journal::journal_files;
 
 use crate::config::Config;
 use crate::random::Random;
 use crate::shard::io_error;
 
 const LOCK: &str = ".lock";
-/// Apache Kafka refuses to start beside a directory that is not a partition's, and names it. Our topics
-/// stand in no metadata log yet: it would take every one of their directories for a stray one.
+/// Apache Kafka refuses to start beside a directory that is not a partition's, and names it. It would cut what
+/// only a journal has, and take the directories of topics that stand in no metadata log for stray ones.
 const GUARD: &str = "logmill.unclean";
-/// Where Apache Kafka's topics stand.
-const METADATA_LOG: &str = "__cluster_metadata-0";
 
 /// A broker's log directories, ready to be used.
 #[derive(Debug)]
@@ -37,7 +36,6 @@ pub fn prepare_log_dirs(disk: &dyn Disk, config: &Config, random: &dyn Random) -
     for dir in &config.log_dirs {
         make_dir(disk, dir).map_err(io_error(format_args!("making {}", dir.display())))?;
         locks.push(lock(disk, dir)?);
-        refuse_metadata_log(disk, dir)?;
         match read(disk, dir, config.node_id)? {
             None => unformatted.push(dir),
             Some(found) => match &cluster_id {
@@ -98,31 +96,44 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<OpenFile, Error> {
     })
 }
 
-fn refuse_metadata_log(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
-    let entries = disk.list(dir).map_err(io_error(format_args!("listing {}", dir.display())))?;
-    if entries.iter().any(|entry| entry.name == METADATA_LOG) {
-        return Err(Error::Corrupt(format!(
-            "{} was used by Apache Kafka: taking over its {METADATA_LOG} is not supported yet",
-            dir.display()
-        )));
+/// Lets Apache Kafka take a log directory over, all of which is whole and durable. The journals go first: what
+/// they say is not true any more once somebody else has written.
+pub(crate) fn hand_over(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    let removing = || io_error(format!("removing journals and {GUARD} of {}", dir.display()));
+    for name in journal_files(disk, dir).map_err(removing())? {
+        disk.remove_file(&dir.join(name.to_string())).map_err(removing())?;
     }
-    Ok(())
+    disk.sync_dir(dir).map_err(removing())?;
+    disk.remove_dir_all(&dir.join(GUARD)).and_then(|()| disk.sync_dir(dir)).map_err(removing())
+}
+
+/// The node that a formatted log directory belongs to.
+pub fn node_id_of(disk: &dyn Disk, dir: &Path) -> Result<Option<i32>, Error> {
+    Ok(read_properties(disk, dir)?.map(|found| found.node_id))
 }
 
 /// The cluster id in the directory's file; `None` without one.
 fn read(disk: &dyn Disk, dir: &Path, node_id: i32) -> Result<Option<String>, Error> {
-    let path = dir.join(FILE_NAME);
-    let content = match disk.read(&path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error(format_args!("reading {}", path.display()))(error)),
-    };
-    let fault = |what: String| Error::Corrupt(format!("{}: {what}", path.display()));
-    let found = MetaProperties::read(&content).map_err(fault)?;
+    let Some(found) = read_properties(disk, dir)? else { return Ok(None) };
     if found.node_id != node_id {
-        return Err(fault(format!("node.id {}, expected {node_id}", found.node_id)));
+        return Err(Error::Corrupt(format!(
+            "{}: node.id {}, expected {node_id}",
+            dir.join(FILE_NAME).display(),
+            found.node_id
+        )));
     }
     Ok(Some(found.cluster_id))
+}
+
+fn read_properties(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, Error> {
+    let path = dir.join(FILE_NAME);
+    match disk.read(&path) {
+        Ok(content) => MetaProperties::read(&content)
+            .map(Some)
+            .map_err(|what| Error::Corrupt(format!("{}: {what}", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error(format_args!("reading {}", path.display()))(error)),
+    }
 }
 
 fn format(

@@ -12,10 +12,12 @@ use logmill_engine::format::Uuid;
 use logmill_engine::partition::{PartitionId, directory};
 use logmill_engine::shard::PartitionMarks;
 
+use super::apache_topics::ApacheTopics;
 use super::checkpoints;
 use super::controller::Growth;
 use super::image::{Image, Topic};
 use super::topics_file::{self, State, TopicLine};
+use crate::config::topic_name::CLUSTER_METADATA;
 use crate::config::{Layers, TopicConfig, TopicOverrides};
 use crate::shard::io_error;
 use crate::wire::Text;
@@ -24,6 +26,9 @@ use crate::wire::Text;
 const PRODUCER_IDS_FILE: &str = "logmill.producer-ids";
 /// Producer ids that are taken at a time, each time durably: Apache Kafka's block.
 const PRODUCER_ID_BLOCK: i64 = 1_000;
+/// The first producer id beside a metadata log of Apache Kafka's, which says what ids it gives out next: it must
+/// never come to those that were given out here.
+const FIRST_BESIDE_APACHES: i64 = 1 << 60;
 
 /// The disks as topics see them. Calls wait for them: not for a shard's thread once it serves.
 #[derive(Debug, Clone)]
@@ -32,6 +37,8 @@ pub struct TopicStore {
     log_dirs: Vec<PathBuf>,
     /// The log directory that holds the files of all topics, once it was looked for.
     home: Arc<OnceLock<PathBuf>>,
+    /// Topics that Apache Kafka's metadata log knows have no lines: it tells of them.
+    apache: Option<Arc<ApacheTopics>>,
 }
 
 /// A topic as the directories say.
@@ -45,7 +52,22 @@ struct FoundTopic {
 impl TopicStore {
     /// The topics of these log directories, which are there.
     pub fn new(disk: Arc<dyn Disk>, log_dirs: Vec<PathBuf>) -> TopicStore {
-        TopicStore { disk, log_dirs, home: Arc::default() }
+        TopicStore { disk, log_dirs, home: Arc::default(), apache: None }
+    }
+
+    /// Beside a metadata log of Apache Kafka's.
+    pub(crate) fn with_apache(self, topics: Option<ApacheTopics>) -> TopicStore {
+        TopicStore { apache: topics.map(Arc::new), ..self }
+    }
+
+    /// Whether all topics stand in Apache Kafka's metadata log: it would take any other one's directories for
+    /// stray ones.
+    pub(crate) fn is_apaches(&self) -> Result<bool, Error> {
+        Ok(self.apache.is_some() && self.read_lines()?.is_empty())
+    }
+
+    fn is_in_apaches_log(&self, id: Uuid) -> bool {
+        self.apache.as_ref().is_some_and(|topics| topics.has(id))
     }
 
     /// Finds all topics. What a crash left half made or half deleted is finished first.
@@ -60,7 +82,7 @@ impl TopicStore {
             self.remove_partitions(&line.name, line.id, left.iter().map(|(index, dir)| (*index, *dir)))?;
         }
         let mut image = Image::default();
-        for line in wanted {
+        for line in wanted.into_iter().filter(|line| !self.is_in_apaches_log(line.id)) {
             let partitions = found.remove(&line.id).map(|topic| topic.partitions).unwrap_or_default();
             let is_making = line.state == State::Making;
             let topic = if is_making {
@@ -72,17 +94,18 @@ impl TopicStore {
         }
         for (id, FoundTopic { name, partitions }) in found {
             let last = partitions.keys().next_back().copied().unwrap_or_default();
+            let settings = self.apache.as_ref().map(|topics| topics.settings(id));
             let line = TopicLine {
                 state: State::Live,
                 id,
                 name,
                 partitions: last as usize + 1,
-                overrides: Vec::new(),
+                overrides: settings.unwrap_or_default(),
             };
             let topic = self.whole(line, &partitions)?;
             self.add(&mut image, topic)?;
         }
-        self.write_lines(&live_lines(&image))?;
+        self.write_lines(&self.live_lines(&image))?;
         Ok(image)
     }
 
@@ -174,7 +197,8 @@ impl TopicStore {
     fn find_partitions(&self) -> Result<HashMap<Uuid, FoundTopic>, Error> {
         let mut topics: HashMap<Uuid, FoundTopic> = HashMap::new();
         for (dir, path) in self.log_dirs.iter().enumerate() {
-            for found in directory::find_all(&*self.disk, path)? {
+            let of_topics = directory::find_all(&*self.disk, path)?.into_iter();
+            for found in of_topics.filter(|found| found.topic != CLUSTER_METADATA) {
                 let topic = topics
                     .entry(found.id.topic)
                     .or_insert_with(|| FoundTopic { name: found.topic.clone(), partitions: BTreeMap::new() });
@@ -329,6 +353,11 @@ impl TopicStore {
         })
     }
 
+    fn live_lines(&self, image: &Image) -> Vec<TopicLine> {
+        let ours = image.topics().filter(|topic| !self.is_in_apaches_log(topic.id));
+        ours.map(|topic| line_of(topic, State::Live)).collect()
+    }
+
     fn read_lines(&self) -> Result<Vec<TopicLine>, Error> {
         let path = self.home_file(topics_file::FILE_NAME)?;
         match self.disk.read(&path) {
@@ -342,7 +371,7 @@ impl TopicStore {
     /// Writes the image down with some topics in another state, or without them.
     fn change_lines(&self, image: &Image, topics: &[Arc<Topic>], state: Option<State>) -> Result<(), Error> {
         let changed: HashSet<Uuid> = topics.iter().map(|topic| topic.id).collect();
-        let mut lines = live_lines(image);
+        let mut lines = self.live_lines(image);
         lines.retain(|line| !changed.contains(&line.id));
         // A change that failed on disk left directories behind; without their line a start would take them up.
         let left = self.read_lines()?.into_iter();
@@ -378,6 +407,9 @@ impl TopicStore {
                         String::from_utf8_lossy(&content)
                     ))
                 })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.apache.is_some() => {
+                FIRST_BESIDE_APACHES
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(io_error(format_args!("reading {}", path.display()))(error)),
         };
@@ -387,10 +419,6 @@ impl TopicStore {
             .map_err(io_error(format_args!("writing {}", path.display())))?;
         Ok(first..end)
     }
-}
-
-fn live_lines(image: &Image) -> Vec<TopicLine> {
-    image.topics().map(|topic| line_of(topic, State::Live)).collect()
 }
 
 fn line_of(topic: &Topic, state: State) -> TopicLine {
@@ -607,6 +635,25 @@ mod tests {
         replace_file(&disk, Path::new("/b/logmill.producer-ids"), b"1000\n").unwrap();
         let error = refusal(&disk);
         assert!(error.contains("are in /a, /b"), "{error}");
+    }
+
+    #[test]
+    fn topics_of_apache_kafkas_metadata_log_have_its_settings_and_no_lines() {
+        let disk = SimDisk::default();
+        let made = topic("orders", &[0]);
+        store(&disk).create(&Image::default(), std::slice::from_ref(&made)).unwrap();
+        let apaches = ApacheTopics::of(made.id, "orders", ("retention.ms", "-1"));
+        let beside = store(&disk).with_apache(Some(apaches));
+        let image = beside.load().unwrap();
+        let settings = &image.by_name("orders").unwrap().overrides;
+        assert_eq!(settings.iter().collect::<Vec<_>>(), [("retention.ms", "-1")]);
+        assert!(beside.is_apaches().unwrap() && !store(&disk).is_apaches().unwrap());
+        assert_eq!(beside.take_producer_ids(0).unwrap().start, FIRST_BESIDE_APACHES);
+        beside.create(&image, &[topic("another", &[1])]).unwrap();
+        assert!(!beside.is_apaches().unwrap(), "one was made here");
+        let image = beside.load().unwrap();
+        assert_eq!(names(&image), ["another", "orders"]);
+        assert!(!beside.is_apaches().unwrap());
     }
 
     #[test]

@@ -172,6 +172,11 @@ impl LocalShard {
         self.index
     }
 
+    /// Bytes of segments and their indexes that it has read to open its partitions.
+    pub(crate) fn opening_bytes_read(&self) -> u64 {
+        self.state.borrow().engine.opening_bytes_read()
+    }
+
     /// What all shards share.
     pub(crate) fn broker(&self) -> &Arc<Broker> {
         &self.broker

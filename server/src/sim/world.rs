@@ -17,6 +17,7 @@ use super::network::{Backlog, SharedPipe, SimSocket};
 use crate::broker::{self, Prepared};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::journals::Pace;
 use crate::net::Listener;
 use crate::net::admission::Admission;
 use crate::net::runtime::{Completions, Runtime, Task};
@@ -103,7 +104,7 @@ impl World {
         let first_queue = disk.queues().len();
         let admission = Admission::new(&config, HashMap::new(), None);
         let Prepared { broker, store, shards: parts, .. } =
-            broker::prepare(config, &shared, advertised, admission, &random)?;
+            broker::prepare(config, &shared, advertised, admission, &random, Pace::OneByOne)?;
         let nature = Rc::new(Nature {
             executor: Executor::new(threads),
             now_ms: Cell::new(0),
