@@ -6,8 +6,8 @@ use std::thread;
 use logmill_engine::Error;
 use logmill_engine::disk::{DIRECT_ALIGN, Disk};
 use logmill_engine::journal::{
-    FoundFrames, JournalConfig, JournalName, PartitionReplay, Recovered, SLOTS, journal_files, journals_in,
-    newest_generation,
+    FoundFrames, JournalConfig, JournalName, PartitionReplay, Recovered, SLOTS, finish_retiring, journals_in,
+    newest_generation, retire_others,
 };
 use logmill_engine::partition::PartitionId;
 
@@ -65,6 +65,7 @@ impl Journals {
         was_clean: &[bool],
         pace: Pace,
     ) -> Result<Journals, Error> {
+        config.log_dirs.iter().try_for_each(|dir| finish_retiring(disk, dir))?;
         let mut to_read: Vec<JournalToRead<'_>> = Vec::new();
         for (dir, _) in config.log_dirs.iter().zip(was_clean).filter(|(_, was_clean)| !**was_clean) {
             to_read.extend(journals_in(disk, dir)?.into_iter().map(|names| (dir.as_path(), names)));
@@ -133,18 +134,5 @@ fn file_bytes(disk: &dyn Disk, dir: &Path, config: &Config) -> Result<u64, Error
 
 /// Removes the journals of shards that there are no more. Comes when those that are there have begun anew.
 pub(crate) fn remove_others(disk: &dyn Disk, config: &Config) -> Result<(), Error> {
-    for dir in &config.log_dirs {
-        let removing = || io_error(format!("removing old journals of {}", dir.display()));
-        let mut is_changed = false;
-        for name in journal_files(disk, dir).map_err(removing())? {
-            if name.shard >= config.shards as usize {
-                disk.remove_file(&dir.join(name.to_string())).map_err(removing())?;
-                is_changed = true;
-            }
-        }
-        if is_changed {
-            disk.sync_dir(dir).map_err(removing())?;
-        }
-    }
-    Ok(())
+    config.log_dirs.iter().try_for_each(|dir| retire_others(disk, dir, config.shards as usize))
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
 use super::{AlignedBuf, IoDone, IoQueue, OpenFile, SyncKind, WRITE_ATTEMPTS_MAX, short_write};
@@ -126,6 +126,15 @@ impl IoQueue for HelperQueue {
         // Emptied first: what finishes after this read makes the descriptor readable again.
         let _ = rustix::io::read(&self.finished.ready, &mut [0u8; 8]);
         done.append(&mut self.finished.done.lock().expect("no holder of the lock panics"));
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        loop {
+            match poll(&mut [PollFd::new(&self.finished.ready, PollFlags::IN)], None) {
+                Err(Errno::INTR) => (),
+                polled => return Ok(polled.map(drop)?),
+            }
+        }
     }
 
     fn completion_fd(&self) -> Option<BorrowedFd<'_>> {

@@ -143,6 +143,8 @@ pub trait IoQueue {
     fn read_in(&mut self, file: &OpenFile, buf: AlignedBuf, position: u64, token: u64) -> io::Result<()>;
     /// Appends to `done` what has finished since the last call; never waits.
     fn reap(&mut self, done: &mut Vec<IoDone>);
+    /// Waits until something can be reaped; there is something in flight. For a clean stop.
+    fn wait(&mut self) -> io::Result<()>;
     /// Readable when something can be reaped. `None`: the maker's owner says when.
     fn completion_fd(&self) -> Option<BorrowedFd<'_>>;
 }

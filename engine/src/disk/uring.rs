@@ -262,6 +262,15 @@ impl IoQueue for UringQueue {
         }
     }
 
+    fn wait(&mut self) -> io::Result<()> {
+        loop {
+            match self.ring.submit_and_wait(1) {
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::INTR) => (),
+                waited => return waited.map(drop),
+            }
+        }
+    }
+
     fn completion_fd(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the ring owns the descriptor and lives as long as the borrow.
         Some(unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) })

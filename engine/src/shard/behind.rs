@@ -18,6 +18,16 @@ struct Job {
     /// What will be true when its syncs have returned.
     mark: Mark,
     syncs_left: usize,
+    /// The wave in flight needs it.
+    is_awaited: bool,
+}
+
+/// A job whose syncs have all returned.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) mark: Mark,
+    /// The wave in flight has waited for it.
+    pub(super) is_awaited: bool,
 }
 
 /// The syncs of one log directory.
@@ -71,11 +81,16 @@ impl Behind {
         self.generation.is_some() && self.waiting.is_empty() && self.syncs_in_flight == 0
     }
 
+    /// Whether syncs are on their way.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.syncs_in_flight > 0
+    }
+
     /// Takes up that so many syncs were submitted under the job's number.
     pub(super) fn begin(&mut self, mark: Mark, syncs: usize) {
         let job = self.free_job();
         self.syncs_in_flight += syncs;
-        self.jobs[job] = Some(Job { mark, syncs_left: syncs });
+        self.jobs[job] = Some(Job { mark, syncs_left: syncs, is_awaited: false });
     }
 
     /// The number that the next job will have.
@@ -86,11 +101,19 @@ impl Behind {
         })
     }
 
+    /// Has the wave in flight wait for a partition's syncs. False: there are none.
+    pub(super) fn await_job_of(&mut self, id: PartitionId) -> bool {
+        let of_partition = |job: &&mut Job| job.mark.record.place.id == id;
+        let job = self.jobs.iter_mut().flatten().find(of_partition);
+        job.map(|job| job.is_awaited = true).is_some()
+    }
+
     /// One of a job's syncs has returned well. `Some`: it was the last one.
-    pub(super) fn synced(&mut self, job: usize) -> Option<Mark> {
+    pub(super) fn synced(&mut self, job: usize) -> Option<Done> {
         self.syncs_in_flight -= 1;
         let running = self.jobs[job].as_mut().expect("a sync belongs to a job that is under way");
         running.syncs_left -= 1;
-        self.jobs[job].take_if(|job| job.syncs_left == 0).map(|job| job.mark)
+        let Job { mark, is_awaited, .. } = self.jobs[job].take_if(|job| job.syncs_left == 0)?;
+        Some(Done { mark, is_awaited })
     }
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::behind::Done;
 use super::log_dir::LogDir;
 use super::op::Op;
 use super::shard::{Shard, Slot};
@@ -89,14 +90,16 @@ impl Shard {
 
     fn start_wave(&mut self, dir: usize) -> Result<(), Error> {
         let Some(dirty) = self.dirs[dir].take_dirty() else { return Ok(()) };
-        let mut ops = 0;
+        let (mut ops, mut awaited) = (0, 0);
         let mut covered = Vec::with_capacity(dirty.len());
         for id in dirty {
             // A partition that was closed since takes its appends with it.
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
             if std::mem::take(&mut slot.share) == Share::Direct {
-                let submitted = submit_syncs(slot, &mut *self.queue, Op::Wave { dir })?;
-                ops += submitted;
+                ops += submit_syncs(slot, &mut *self.queue, Op::Wave { dir })?;
+                // A sync that is on its way behind the journal may hold what the wave needs, and is not
+                // submitted twice.
+                awaited += usize::from(self.dirs[dir].behind.await_job_of(id));
                 slot.direct = Some(slot.mark(id, &self.cache).0);
             }
             covered.push((id, slot.partition.end()));
@@ -111,7 +114,7 @@ impl Shard {
         }
         self.syncs += ops as u64;
         self.dirs[dir].counts.waves += 1;
-        self.dirs[dir].waves.started(ops, covered);
+        self.dirs[dir].waves.started(ops + awaited, covered);
         self.release_finished(dir);
         Ok(())
     }
@@ -173,7 +176,10 @@ impl Shard {
             }
             Op::ReadIn { job } => self.was_read_in(job, buf),
             Op::Behind { dir, job } => {
-                if let Some(mark) = self.dirs[dir].behind.synced(job) {
+                if let Some(Done { mark, is_awaited }) = self.dirs[dir].behind.synced(job) {
+                    if is_awaited {
+                        self.dirs[dir].waves.synced();
+                    }
                     if let Some(slot) = self.partitions.get_mut(&mark.record.place.id) {
                         slot.is_behind = false;
                     }
@@ -193,10 +199,7 @@ impl Shard {
             if slot.partition.publish(end) {
                 self.progress.advanced.push(id);
             }
-            // Syncs that are still on their way behind the journal may hold what the wave did not.
-            if let Some(mark) = slot.direct.take()
-                && !slot.is_behind
-            {
+            if let Some(mark) = slot.direct.take() {
                 self.became_durable(dir, mark);
             }
         }

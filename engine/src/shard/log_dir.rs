@@ -51,6 +51,11 @@ impl LogDir {
         Some(dirty)
     }
 
+    /// Whether a wave is in flight, or syncs behind the journal are.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.waves.is_in_flight() || self.behind.is_in_flight()
+    }
+
     /// Whether recovery points are worth a frame of their own: a file of the journal waits for them, or a start
     /// would have much to verify without them.
     fn wants_frame(&self) -> bool {

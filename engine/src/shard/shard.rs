@@ -316,6 +316,11 @@ impl Shard {
 
     /// Makes everything durable; waits. The last call of a clean stop.
     pub fn stop(&mut self) -> Result<(), Error> {
+        // What is on its way counts as submitted, and whether it fails is told only once.
+        while self.dirs.iter().any(|dir| !dir.is_offline && dir.is_under_way()) {
+            self.queue.wait().map_err(Error::io("waiting for syncs"))?;
+            self.reap();
+        }
         for slot in self.partitions.values_mut().filter(|slot| !self.dirs[slot.dir].is_offline) {
             slot.partition.stop(&mut self.cache)?;
         }

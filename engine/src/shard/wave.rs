@@ -80,6 +80,11 @@ impl Waves {
         self.open += 1;
     }
 
+    /// Whether a wave is on its way.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// One of the wave's syncs has returned well.
     pub(crate) fn synced(&mut self) {
         let in_flight = self.in_flight.as_mut().expect("a sync belongs to the wave in flight");
