@@ -9,6 +9,7 @@ pub mod format;
 pub mod journal;
 pub mod log;
 pub mod partition;
+mod planted;
 pub mod shard;
 
 pub use error::{Error, RecordError, Refusal};

@@ -153,6 +153,11 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
         "what Apache Kafka has of a killed broker's records",
     ),
     (
+        "LOGMILL_CRASH_POINTS=1000000 cargo test --workspace --lib wherever_the_power_goes -- --nocapture",
+        15,
+        "what a million crashes on the simulated disk leave",
+    ),
+    (
         "LOGMILL_MUTATIONS=1000000 cargo test --release -p logmill-engine --test directories damage",
         20,
         "what readers get of damaged directories",

@@ -45,19 +45,30 @@ impl Files {
     ) -> Result<Files, Error> {
         assert!(file_bytes > 0 && file_bytes.is_multiple_of(DIRECT_ALIGN as u64) && first_slot < SLOTS);
         let mut slots = Vec::with_capacity(SLOTS);
-        let mut is_new = false;
+        let mut made = Vec::new();
         for slot in 0..SLOTS {
             let path = log_dir.join(JournalName { shard, slot }.to_string());
             let opening = || format!("opening {}", path.display());
-            is_new |= make_file(disk, &path, file_bytes).map_err(Error::io(opening()))?;
+            if make_file(disk, &path, file_bytes).map_err(Error::io(opening()))? {
+                made.push(path.clone());
+            }
             let file = disk.open(&path, OpenMode::Direct).map_err(Error::io(opening()))?;
             slots.push(Slot { file, generation: None, needed: PartitionMap::default() });
         }
-        if is_new {
-            disk.sync_dir(log_dir).map_err(Error::io(format_args!("syncing {}", log_dir.display())))?;
+        // Those that are there may be a process's that was killed before its sync.
+        if let Err(source) = disk.sync_dir(log_dir) {
+            // The kernel may go on to show names that the device does not have: the next process must not
+            // believe them.
+            made.iter().for_each(|path| drop(disk.remove_file(path)));
+            return Err(Error::io(format_args!("syncing {}", log_dir.display()))(source));
         }
         slots[first_slot].generation = Some(generation);
         Ok(Files { slots, file_bytes, current: first_slot, position: 0, generation })
+    }
+
+    /// Whether frames go past the page cache.
+    pub(super) fn are_direct(&self) -> bool {
+        self.slots.iter().all(|slot| slot.file.is_direct())
     }
 
     /// Whether a frame of so many bytes can be written.

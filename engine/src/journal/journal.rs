@@ -97,8 +97,15 @@ impl Journal {
     /// first frame on.
     pub fn open(disk: &dyn Disk, config: &JournalConfig) -> Result<Journal, Error> {
         let JournalConfig { log_dir, shard, file_bytes, nonce, first_generation, first_slot } = config;
+        let files = Files::open(disk, log_dir, *shard, *file_bytes, *first_slot, *first_generation)?;
+        if *shard == 0 && !files.are_direct() {
+            tracing::info!(
+                "{}: no direct I/O on its file system: the journal and recovery go through the page cache",
+                log_dir.display()
+            );
+        }
         Ok(Journal {
-            files: Files::open(disk, log_dir, *shard, *file_bytes, *first_slot, *first_generation)?,
+            files,
             nonce: *nonce,
             sequence: 1,
             building: FrameBuilder::new(AlignedBuf::with_capacity(FRAME_BYTES_FIRST)),

@@ -64,10 +64,11 @@ pub(crate) enum Fate {
 }
 
 /// Suffixes behind a live name.
-const FATES: [(Fate, &str); 3] =
-    [(Fate::Deleted, DELETED), (Fate::Cleaned, ".cleaned"), (Fate::Swap, ".swap")];
+const FATES: [(Fate, &str); 3] = [(Fate::Deleted, DELETED), (Fate::Cleaned, ".cleaned"), (Fate::Swap, SWAP)];
 /// Ends the name of a file that is to be removed.
 pub(crate) const DELETED: &str = ".deleted";
+/// Ends the name of a file that is whole and takes its place at the next opening.
+pub(super) const SWAP: &str = ".swap";
 
 /// A name that was taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use super::segment::{Growth, NO_TIMESTAMP, RollQuestion, Segment};
 use crate::disk::{Disk, FileSlice, OpenFile, OpenMode, SyncKind};
 use crate::error::Error;
 use crate::format::{Batch, BatchHeader};
+use crate::planted::{Bug, planted};
 
 /// A place behind a batch: everything in front of it is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,7 +287,9 @@ impl Log {
         if let Some(file) = active.take_appended(&mut self.growth) {
             sync(file, SyncKind::Data);
         }
-        if let Some(dir) = self.new_name.take() {
+        if let Some(dir) = self.new_name.take()
+            && !planted(Bug::DirectoryNotSynced)
+        {
             sync(dir, SyncKind::Entries);
         }
     }

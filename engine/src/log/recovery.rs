@@ -1,15 +1,18 @@
 //! `Recovery`: verifies what may have been under way when the process ended.
 
+use std::path::Path;
+
 use super::cache::{Cache, Place};
-use super::file_name::{FileKind, KINDS};
+use super::file_name::{FileKind, KINDS, SWAP};
 use super::log::Log;
 use super::opening::{Opening, Visitor, visit_batch};
 use super::resume::{ResumePoint, resume};
 use super::scan::{BatchAt, Found, RECORDS_WINDOW, Walk};
 use super::segment::{Growth, Segment, corrupt, reading};
-use crate::disk::{OpenFile, OpenMode};
+use crate::disk::{OpenFile, OpenMode, with_suffix};
 use crate::error::Error;
 use crate::format::BatchHeader;
+use crate::planted::{Bug, planted};
 
 /// Bytes that were taken off a log's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +42,13 @@ pub(super) struct Recovery<'a> {
     window: Vec<u8>,
     /// What the next batch's base offset is, or where it has to be at least.
     next_offset: i64,
+    /// The first segment that is verified: its name is on the device.
+    first: usize,
 }
 
 impl<'a> Recovery<'a> {
     pub(super) fn new(opening: &'a Opening<'a>) -> Recovery<'a> {
-        Recovery { opening, replayed: 0, window: vec![0; RECORDS_WINDOW], next_offset: 0 }
+        Recovery { opening, replayed: 0, window: vec![0; RECORDS_WINDOW], next_offset: 0, first: 0 }
     }
 
     /// Verifies the segments of `log` from `first` on, and leaves them indexed and on the device.
@@ -56,6 +61,7 @@ impl<'a> Recovery<'a> {
     ) -> Result<Recovered, Error> {
         let mut recovered = Recovered::default();
         self.next_offset = log.segments[first].base_offset;
+        self.first = first;
         let mut index = first;
         while index < log.segments.len() {
             let base_offset = log.segments[index].base_offset;
@@ -74,7 +80,8 @@ impl<'a> Recovery<'a> {
             }
             index += 1;
         }
-        log.next_offset = self.next_offset;
+        let is_reused = planted(Bug::OffsetReused) && self.next_offset > log.end().segment;
+        log.next_offset = self.next_offset - i64::from(is_reused);
         Ok(recovered)
     }
 
@@ -110,7 +117,12 @@ impl<'a> Recovery<'a> {
         // What the process before this one left in the page cache is not always what the device has: after a
         // failed sync the kernel counts pages as written that are not. So what can still be written is, and
         // everything is read from the device.
-        file.sync().and_then(|()| file.drop_cached()).map_err(syncing(&place))?;
+        if !planted(Bug::ReplayNotSynced) {
+            file.sync().map_err(syncing(&place))?;
+        }
+        if !planted(Bug::RecoveryFromPageCache) {
+            file.drop_cached().map_err(syncing(&place))?;
+        }
         let point = self.opening.resume.filter(|point| point.end.segment == place.base_offset);
         let (mut built, mut growth) = match &point {
             None => (Segment::unindexed(place.base_offset, 0), Growth::default()),
@@ -212,6 +224,7 @@ impl<'a> Recovery<'a> {
         }
         if replayed.is_none()
             && let Some(fault) = walk.crc_fault(&batch)?
+            && !planted(Bug::CrcNotChecked)
         {
             return Ok(Found::Nothing(fault));
         }
@@ -260,11 +273,15 @@ impl<'a> Recovery<'a> {
             built.seal();
         }
         *segment = built;
+        // The name of a segment with bytes below the recovery point is on the device.
+        let is_named = index == self.first && place.base_offset < self.opening.recovery_point;
+        if !is_named {
+            name_again(cache, &place)?;
+        }
         if is_last {
             log.growth = growth;
         }
-        // The name of a segment with a recovery point is on the device.
-        if is_last && !is_resumed {
+        if is_last && !(is_resumed && is_named) {
             let dir = &log.dir;
             cache.disk().sync_dir(dir).map_err(Error::io(format_args!("syncing {}", dir.display())))?;
         }
@@ -291,6 +308,18 @@ fn drop_from(log: &mut Log, cache: &mut Cache, from: usize) -> Result<(), Error>
     }
     let dir = &log.dir;
     cache.disk().sync_dir(dir).map_err(Error::io(format_args!("syncing {}", dir.display())))
+}
+
+/// Has the directory's next sync cover a segment's name, also when an earlier sync of it has failed: the kernel
+/// may show a name that the device does not have, and take it for written. A crash in between leaves the name of
+/// a finished compaction, which the next opening completes.
+fn name_again(cache: &Cache, place: &Place<'_>) -> Result<(), Error> {
+    let path = place.path(FileKind::Log);
+    let aside = with_suffix(&path, SWAP);
+    let rename = |from: &Path, to: &Path| cache.disk().rename(from, to);
+    rename(&path, &aside)
+        .and_then(|()| rename(&aside, &path))
+        .map_err(Error::io(format_args!("renaming {}", path.display())))
 }
 
 /// A segment's batches, in a file of their own: not the cache's, which may close it.

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::cache::{Cache, Place};
 use super::device::DeviceReader;
-use super::file_name::FileKind;
+use super::file_name::{FileKind, SWAP};
 use super::log::Log;
 use super::scan::{Found, RECORDS_WINDOW, Walk};
 use super::segment::{corrupt, reading};
-use crate::disk::{OpenFile, OpenMode};
+use crate::disk::{OpenFile, OpenMode, with_suffix};
 use crate::error::Error;
 use crate::format::batch::CRC_FROM;
 
@@ -35,19 +35,29 @@ pub struct Replayed {
 impl Log {
     /// Before a log is opened: writes what its segments lack of the pieces, which come in the order in which
     /// they were appended. They are durable when the log has been opened. Other batches that are whole in the
-    /// place of a piece are a contradiction, and refused.
+    /// place of a piece are a contradiction, and refused; so is a gap in front of one, for what lay there was on
+    /// the device before the piece was acknowledged.
     pub fn replay(cache: &mut Cache, dir: &Path, pieces: &[LogPiece<'_>]) -> Result<Replayed, Error> {
         let key = cache.new_log();
         let mut replayed = Replayed::default();
         let mut current: Option<(i64, OpenFile, DeviceReader)> = None;
+        let mut end = 0;
         for LogPiece { segment, position, bytes } in pieces.iter().copied() {
             let place = Place { log: key, dir, base_offset: segment };
             if current.as_ref().is_none_or(|(base_offset, ..)| *base_offset != segment) {
                 let (file, device) = open_to_replay(cache, &place)?;
+                end = file.len().map_err(reading(&place))?;
                 replayed.bytes_read += current.map_or(0, |(.., device)| device.bytes_read());
                 current = Some((segment, file, device));
             }
             let (_, file, device) = current.as_mut().expect("it was just opened");
+            if position > end {
+                let fault = format!(
+                    "the segment ends there, and the journal goes on at {position}: so much was on the device"
+                );
+                return Err(corrupt(&place, end, &fault));
+            }
+            end = end.max(position + bytes.len() as u64);
             if device.has(position, bytes).map_err(reading(&place))? {
                 continue;
             }
@@ -67,9 +77,16 @@ fn open_to_replay(cache: &Cache, place: &Place<'_>) -> Result<(OpenFile, DeviceR
     let path = place.path(FileKind::Log);
     let file = match cache.disk().open(&path, OpenMode::Existing) {
         Ok(file) => file,
-        // Its name was not durable yet.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            cache.disk().open(&path, OpenMode::CreateNew).map_err(reading(place))?
+            match cache.disk().rename(&with_suffix(&path, SWAP), &path) {
+                Ok(()) => cache.disk().open(&path, OpenMode::Existing),
+                // Its name was not durable yet.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    cache.disk().open(&path, OpenMode::CreateNew)
+                }
+                Err(error) => Err(error),
+            }
+            .map_err(reading(place))?
         }
         Err(error) => return Err(reading(place)(error)),
     };

@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 
 use super::PartitionId;
-use crate::disk::{Disk, OpenMode, replace_file};
+use crate::disk::{DirEntry, Disk, OpenMode, replace_file};
 use crate::error::Error;
 use crate::format::{Uuid, partition_metadata};
-use crate::log::Log;
+use crate::log::{FileKind, Log, base_of};
 
 /// Ends the name of a directory that is being removed.
 const DELETED: &str = "-delete";
@@ -56,6 +56,28 @@ pub fn create(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> 
     let content = partition_metadata::write(id.topic);
     // Replacing syncs the directory, and with it the name of the log's first segment.
     replace_file(disk, &dir.join(partition_metadata::FILE_NAME), content.as_bytes()).map_err(doing())
+}
+
+/// As [`create`], at a start, for a topic whose making was cut short. What was made of it then is made anew where
+/// nobody can have written to it: after a sync that failed the kernel may show names that the device does not have,
+/// and take them for written.
+pub fn finish_creation(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
+    let dir = log_dir.join(name(topic, id.index));
+    let doing = || Error::io(format!("making {} anew", dir.display()));
+    let is_as_made = |entry: &DirEntry| {
+        entry.name.starts_with(partition_metadata::FILE_NAME)
+            || base_of(&entry.name, FileKind::Log) == Some(0) && entry.len == 0
+    };
+    match disk.list(&dir) {
+        Ok(entries) if entries.iter().all(is_as_made) => {
+            if let Claim::Ours = claim(disk, &dir, id.topic)? {
+                disk.remove_dir_all(&dir).map_err(doing())?;
+            }
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(doing()(error)),
+        _ => (),
+    }
+    create(disk, log_dir, topic, id)
 }
 
 /// Whose a directory with a partition's name is.

@@ -16,6 +16,7 @@ use crate::format::{AbortedEntry, BatchHeader, PointState, SegmentState};
 use crate::log::{
     Cache, FileKind, Log, LogEnd, LogLimits, LogPiece, Opened, Opening, ResumePoint, Visit, base_of,
 };
+use crate::planted::{Bug, planted};
 
 /// How far in front of a snapshot of Apache Kafka's the other batches of its producers are looked for: it has
 /// the last one of each only.
@@ -200,7 +201,9 @@ impl State {
     fn replay(&mut self, visit: &Visit<'_>, now_ms: i64) -> Result<Option<AbortedEntry>, Error> {
         let header = visit.header;
         if !header.is_control() {
-            self.producers.note(header, now_ms);
+            if !planted(Bug::ProducerStateLost) {
+                self.producers.note(header, now_ms);
+            }
             return Ok(None);
         }
         let marker = marker_of(header, visit.records.unwrap_or_default()).map_err(|fault| {

@@ -14,6 +14,7 @@ use crate::format::point_state;
 use crate::journal::{Place, StateRecord};
 use crate::log::{Cache, LogEnd};
 use crate::partition::{Ack, Appended, PartitionId};
+use crate::planted::{Bug, planted};
 
 /// How a partition's appends of the open wave become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,12 @@ impl Shard {
         let wave = match slot.partition.ack() {
             Ack::Durable if is_new => Some(dir.waves.enroll(id)),
             // A repeated batch waits for the wave of the first one.
-            Ack::Durable if appended.end_offset > slot.partition.bounds().readable => dir.waves.covering(id),
+            Ack::Durable
+                if appended.end_offset > slot.partition.bounds().readable
+                    && !planted(Bug::DuplicateAckedBeforeWave) =>
+            {
+                dir.waves.covering(id)
+            }
             Ack::Durable => None,
             Ack::PageCache => {
                 if slot.partition.publish(end) {
@@ -102,7 +108,11 @@ impl Shard {
                 awaited += usize::from(self.dirs[dir].behind.await_job_of(id));
                 slot.direct = Some(slot.mark(id, &self.cache).0);
             }
-            covered.push((id, slot.partition.end()));
+            let end = slot.partition.end();
+            if planted(Bug::DurableEndMovedEarly) {
+                slot.partition.publish(end);
+            }
+            covered.push((id, end));
         }
         self.dirs[dir].counts.wave_syncs += ops as u64;
         if let Some(frame) = self.dirs[dir].take_frame() {
@@ -114,7 +124,10 @@ impl Shard {
         }
         self.syncs += ops as u64;
         self.dirs[dir].counts.waves += 1;
-        self.dirs[dir].waves.started(ops + awaited, covered);
+        let wave = self.dirs[dir].waves.started(ops + awaited, covered);
+        if planted(Bug::AckBeforeSync) {
+            self.progress.released.push(Ticket { dir, wave });
+        }
         self.release_finished(dir);
         Ok(())
     }

@@ -189,19 +189,25 @@ impl Shard {
         }
     }
 
-    /// Takes a directory offline that has failed on another shard.
+    /// Takes a directory offline that has failed on another shard, which has said so to whoever must act.
     pub fn fail_dir(&mut self, dir: usize) {
-        self.fail(dir, "it failed on another shard");
+        self.take_offline(dir, "it failed on another shard");
     }
 
     /// A failed sync is final: the kernel may have dropped the bytes and would say nothing the next time.
     pub(super) fn fail(&mut self, dir: usize, reason: &str) {
-        let log_dir = &mut self.dirs[dir];
-        if !log_dir.is_offline {
-            log_dir.is_offline = true;
-            tracing::error!("log directory {} is offline: {reason}", log_dir.path.display());
+        if self.take_offline(dir, reason) {
+            tracing::error!("log directory {} is offline: {reason}", self.dirs[dir].path.display());
+        }
+    }
+
+    /// False: it is offline already.
+    fn take_offline(&mut self, dir: usize, reason: &str) -> bool {
+        let is_first = !std::mem::replace(&mut self.dirs[dir].is_offline, true);
+        if is_first {
             self.progress.failed.push((dir, reason.to_owned()));
         }
+        is_first
     }
 
     /// What happened since the last call.

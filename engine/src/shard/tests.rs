@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-mod crash;
+mod campaign;
 
 use super::*;
 use crate::Error;
@@ -341,6 +341,34 @@ fn a_failed_sync_acknowledges_nothing_and_takes_the_directory_offline() {
     assert!(matches!(refused, Err(Error::Offline(_))), "{refused:?}");
     assert!(matches!(shard.fetch(id(0), 0, 100, Isolation::Uncommitted), Err(Error::Offline(_))));
     assert!(shard.is_all_offline());
+}
+
+#[test]
+fn a_full_disk_refuses_appends_and_serves_readers_until_there_is_room_again() {
+    let disk = SimDisk::default();
+    let mut shard = shard_on(&disk, Ack::Durable);
+    append(&mut shard, 0);
+    shard.submit();
+    finish_syncs(&disk, &mut shard);
+    disk.limit_space(Path::new("/data"), 2_048);
+    let refused = loop {
+        match shard.append(id(0), sample(2, &[7; 100]).into(), NOW_MS) {
+            Ok(_) => {
+                shard.submit();
+                assert!(finish_syncs(&disk, &mut shard).failed.is_empty());
+            }
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(&refused, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull));
+    let end = shard.bounds(id(0)).unwrap().readable;
+    assert!(shard.fetch(id(0), 0, 100, Isolation::Uncommitted).unwrap().slice.is_some());
+    assert!(shard.append(id(0), sample(2, &[7; 100]).into(), NOW_MS).is_err(), "still full");
+    disk.limit_space(Path::new("/data"), 1 << 20);
+    let (appended, ticket) = shard.append(id(0), sample(2, &[7; 100]).into(), NOW_MS).unwrap();
+    shard.submit();
+    assert_eq!(finish_syncs(&disk, &mut shard).released, [ticket.unwrap()]);
+    assert_eq!((appended.base_offset, readable(&shard, 0)), (end, end + 2));
 }
 
 /// A shard of one partition that keeps what fits into a few segments.

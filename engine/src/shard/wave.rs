@@ -73,11 +73,13 @@ impl Waves {
         Some(std::mem::take(&mut self.dirty))
     }
 
-    /// The wave is on its way: `syncs` must return before `covered` is durable.
-    pub(crate) fn started(&mut self, syncs: usize, covered: Vec<(PartitionId, LogEnd)>) {
+    /// The wave is on its way: `syncs` must return before `covered` is durable. Which wave it is.
+    pub(crate) fn started(&mut self, syncs: usize, covered: Vec<(PartitionId, LogEnd)>) -> u64 {
         assert!(self.in_flight.is_none(), "one wave in flight for each directory");
-        self.in_flight = Some(InFlight { wave: self.open, syncs_left: syncs, covered });
+        let wave = self.open;
+        self.in_flight = Some(InFlight { wave, syncs_left: syncs, covered });
         self.open += 1;
+        wave
     }
 
     /// Whether a wave is on its way.

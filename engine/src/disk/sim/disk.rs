@@ -103,6 +103,16 @@ impl SimDisk {
         self.state().heal();
     }
 
+    /// How often this was asked for, whatever came of it.
+    pub fn times(&self, operation: Operation) -> u64 {
+        self.state().times(operation)
+    }
+
+    /// How many operations were late that their caller has waited for: those that are in no queue.
+    pub fn waits(&self) -> u64 {
+        self.state().waits()
+    }
+
     /// Lets the files below a directory take at most so many bytes, as if it were a file system of that size.
     /// A nested one has to be named before the one that it lies in.
     pub fn limit_space(&self, dir: &Path, bytes: u64) {
@@ -125,7 +135,12 @@ impl SimDisk {
         self.state().keep_crash_points();
     }
 
-    /// The steps since the last call, each with the disk in the middle of it.
+    /// As [`SimDisk::keep_crash_points`], for one step only, the first being 0.
+    pub fn keep_crash_point(&self, step: u64) {
+        self.state().keep_crash_point(step);
+    }
+
+    /// The steps since the last call that were to be kept, each with the disk in the middle of it.
     pub fn take_crash_points(&self) -> Vec<(Step, SimDisk)> {
         self.state().take_crash_points()
     }

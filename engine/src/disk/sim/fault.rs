@@ -96,8 +96,8 @@ pub enum Effect {
     Short,
     /// A read, or a write, answers `Ok` with one bit changed. Nothing else is touched by it.
     FlipBit,
-    /// A submitted operation is not done before the disk is told to release what is late. Nothing else is
-    /// touched by it.
+    /// A submitted operation is not done before the disk is told to release what is late. Of any other the
+    /// caller waits for the end, which only [`SimDisk::waits`](super::SimDisk::waits) tells.
     Late,
 }
 

@@ -25,6 +25,8 @@ pub(super) struct State {
     /// How often each node is open.
     open: BTreeMap<NodeId, u32>,
     faults: Vec<Fault>,
+    times: BTreeMap<Operation, u64>,
+    waits: u64,
     /// Directories whose files may take so many bytes.
     limits: Vec<(PathBuf, u64)>,
     steps: u64,
@@ -32,6 +34,8 @@ pub(super) struct State {
     is_off: bool,
     trace: Option<Vec<Step>>,
     crash_points: Option<Vec<(Step, SimDisk)>>,
+    /// Of which step alone a crash point is kept.
+    kept_step: Option<u64>,
 }
 
 impl State {
@@ -43,12 +47,15 @@ impl State {
             queues: Vec::new(),
             open: BTreeMap::new(),
             faults: Vec::new(),
+            times: BTreeMap::new(),
+            waits: 0,
             limits: Vec::new(),
             steps: 0,
             crash_at: None,
             is_off: false,
             trace: None,
             crash_points: None,
+            kept_step: None,
         }
     }
 
@@ -71,6 +78,14 @@ impl State {
 
     pub(super) fn arm(&mut self, fault: Fault) {
         self.faults.push(fault);
+    }
+
+    pub(super) fn times(&self, operation: Operation) -> u64 {
+        self.times.get(&operation).copied().unwrap_or(0)
+    }
+
+    pub(super) fn waits(&self) -> u64 {
+        self.waits
     }
 
     pub(super) fn limit_space(&mut self, dir: &Path, bytes: u64) {
@@ -106,6 +121,11 @@ impl State {
         self.crash_points.get_or_insert_default();
     }
 
+    pub(super) fn keep_crash_point(&mut self, step: u64) {
+        self.kept_step = Some(step);
+        self.keep_crash_points();
+    }
+
     pub(super) fn take_crash_points(&mut self) -> Vec<(Step, SimDisk)> {
         self.crash_points.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -132,7 +152,8 @@ impl State {
         self.check_power()?;
         let number = self.steps;
         self.steps += 1;
-        let step = (self.trace.is_some() || self.crash_points.is_some()).then(|| Step {
+        let is_kept = self.crash_points.is_some() && self.kept_step.is_none_or(|kept| kept == number);
+        let step = (self.trace.is_some() || is_kept).then(|| Step {
             number,
             operation,
             path: path.to_owned(),
@@ -160,6 +181,7 @@ impl State {
     /// The moment in which a power cut hits an operation: what it changes is pending, and not yet durable.
     pub(super) fn cut(&mut self, begun: Begun) -> io::Result<()> {
         if self.crash_points.is_some()
+            && self.kept_step.is_none_or(|kept| kept == begun.number)
             && let Some(step) = begun.step
         {
             let disk = SimDisk::of(self.copy(self.tree.clone()));
@@ -172,7 +194,12 @@ impl State {
     }
 
     fn strike(&mut self, operation: Operation, path: &Path) -> Option<Effect> {
+        *self.times.entry(operation).or_default() += 1;
         let effect = self.faults.iter_mut().find_map(|fault| fault.strikes(operation, path));
+        let is_waited_for = !matches!(operation, Operation::SubmitSync | Operation::SubmitWrite);
+        if effect == Some(Effect::Late) && is_waited_for {
+            self.waits += 1;
+        }
         if effect.is_some() {
             self.faults.retain(|fault| !fault.is_over());
         }
