@@ -62,7 +62,11 @@ impl Disk for OsDisk {
             let entry = entry?;
             // A name that is not text is nobody's of ours; Apache Kafka would not open it either.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                // It was removed, or named anew, since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             let is_dir = metadata.is_dir();
             entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
         }
