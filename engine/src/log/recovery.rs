@@ -273,15 +273,14 @@ impl<'a> Recovery<'a> {
             built.seal();
         }
         *segment = built;
-        // The name of a segment with bytes below the recovery point is on the device.
-        let is_named = index == self.first && place.base_offset < self.opening.recovery_point;
-        if !is_named {
+        if index > self.first {
             name_again(cache, &place)?;
         }
         if is_last {
             log.growth = growth;
         }
-        if is_last && !(is_resumed && is_named) {
+        // The name of a segment with a recovery point is on the device.
+        if is_last && !is_resumed {
             let dir = &log.dir;
             cache.disk().sync_dir(dir).map_err(Error::io(format_args!("syncing {}", dir.display())))?;
         }
