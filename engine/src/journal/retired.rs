@@ -15,7 +15,7 @@ use crate::disk::{Disk, replace_file};
 use crate::error::Error;
 
 /// Says which journals count for nothing, while they are removed.
-pub const RETIRED_FILE: &str = "logmill.journal.retired";
+const RETIRED_FILE: &str = "logmill.journal.retired";
 
 /// Removes the journals of shard `shards` and above: all shards below it have begun theirs.
 pub fn retire_others(disk: &dyn Disk, log_dir: &Path, shards: usize) -> Result<(), Error> {
