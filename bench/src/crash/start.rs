@@ -8,18 +8,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kafka_protocol::protocol::StrBytes;
-use logmill_engine::format::{BatchBuilder, NewRecord};
-
 use super::subject::{CommonArgs, TOPIC};
-use crate::ledger::{Clients, fetch_code, produce_once};
-use crate::rig::{Broker, Connection, Error};
-
-const PRODUCE: i16 = 12;
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::ledger::{Clients, Filling, fetch_code, produce_once};
+use crate::rig::{Broker, Error};
 
 /// A client that finds no broker asks again after this.
 const POLL_EVERY: Duration = Duration::from_millis(10);
@@ -29,15 +20,6 @@ const JOURNAL: &str = "logmill.journal.";
 
 /// A start that takes longer is given up.
 const START_MAX: Duration = Duration::from_secs(300);
-
-/// Connections that fill the topic.
-const FILLERS: usize = 2;
-
-/// Bytes of a request that fills it.
-const REQUEST_BYTES: usize = 4 << 20;
-
-/// Requests that a filling connection has in flight.
-const IN_FLIGHT: usize = 4;
 
 /// So much beside twice the journals may be read.
 const READ_BESIDE_MAX: u64 = 64 << 20;
@@ -53,16 +35,6 @@ enum Shape {
     Journal,
     /// One partition, in batches of 1 MiB, which become durable where they lie.
     Direct,
-}
-
-/// How a topic is filled.
-#[derive(Debug, Clone, Copy)]
-struct Filling {
-    partitions: usize,
-    batch_bytes: usize,
-    /// Of all partitions.
-    mib: usize,
-    time_max: Duration,
 }
 
 /// Start after SIGKILL, with nothing in the page cache: how long until it serves, and what it read for that.
@@ -110,7 +82,7 @@ impl StartArgs {
             Shape::Direct => (1, 1 << 20, usize::MAX),
         };
         let time_max = if shape == Shape::Direct { Duration::from_secs(self.seconds) } else { Duration::MAX };
-        Filling { partitions, batch_bytes, mib, time_max }
+        Filling { topic: TOPIC, partitions, mib, batch_bytes, time_max }
     }
 
     fn run_shape(&self, shape: Shape, faults: &mut Vec<String>) -> Result<(), Error> {
@@ -119,7 +91,8 @@ impl StartArgs {
         let address = broker.address();
         Clients::create_topic(address, TOPIC, filling.partitions).map_err(Error::io("making the topic"))?;
         let begun = Instant::now();
-        let batches = fill(address, &filling)
+        let batches = filling
+            .write(address)
             .map_err(|error| Error::with_log(format!("filling: {error}"), &broker.log_file()))?;
         println!(
             "{shape:?}: {} partitions, {} MiB in batches of {} KiB, written in {:.1} s",
@@ -163,49 +136,6 @@ impl StartArgs {
     }
 }
 
-/// Writes to all partitions in turn. How many batches that were.
-fn fill(broker: SocketAddr, filling: &Filling) -> io::Result<usize> {
-    let batch = batch(filling.batch_bytes);
-    let rounds = filling.mib.saturating_mul(1 << 20) / filling.batch_bytes / filling.partitions;
-    let until = Instant::now().checked_add(filling.time_max);
-    thread::scope(|scope| {
-        let fillers: Vec<_> = (0..FILLERS)
-            .map(|filler| {
-                let (batch, rounds) = (&batch, (filler..rounds).step_by(FILLERS));
-                scope.spawn(move || fill_some(broker, filling.partitions, batch, rounds, until))
-            })
-            .collect();
-        fillers.into_iter().map(|filler| filler.join().expect("filling does not panic")).sum()
-    })
-}
-
-/// One connection's part: in each round a batch to each partition.
-fn fill_some(
-    broker: SocketAddr,
-    partitions: usize,
-    batch: &Bytes,
-    rounds: impl Iterator<Item = usize>,
-    until: Option<Instant>,
-) -> io::Result<usize> {
-    let mut connection = Connection::open(broker, PATIENCE)?;
-    let partitions: Vec<i32> = (0..partitions as i32).collect();
-    let shares = (REQUEST_BYTES / batch.len()).clamp(1, partitions.len());
-    let (mut in_flight, mut batches) = (0, 0);
-    for _ in rounds.take_while(|_| until.is_none_or(|until| Instant::now() < until)) {
-        for partitions in partitions.chunks(shares) {
-            if in_flight == IN_FLIGHT {
-                accepted(connection.receive(PRODUCE)?)?;
-                in_flight -= 1;
-            }
-            connection.send(PRODUCE, &produce(partitions, batch))?;
-            in_flight += 1;
-            batches += partitions.len();
-        }
-    }
-    (0..in_flight).try_for_each(|_| accepted(connection.receive(PRODUCE)?))?;
-    Ok(batches)
-}
-
 /// When an attempt first succeeded, after the broker's process began.
 fn first(started: Instant, mut attempt: impl FnMut() -> io::Result<()>) -> Option<Duration> {
     while started.elapsed() < START_MAX {
@@ -222,32 +152,6 @@ fn fetch_once(broker: SocketAddr) -> io::Result<()> {
         0 => Ok(()),
         code => Err(io::Error::other(format!("fetch: error {code}"))),
     }
-}
-
-fn produce(partitions: &[i32], batch: &Bytes) -> ProduceRequest {
-    let partition = |partition: &i32| {
-        PartitionProduceData::default().with_index(*partition).with_records(Some(batch.clone()))
-    };
-    let topic = TopicProduceData::default()
-        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
-        .with_partition_data(partitions.iter().map(partition).collect());
-    ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic])
-}
-
-fn accepted(response: kafka_protocol::messages::ProduceResponse) -> io::Result<()> {
-    let answers = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    match answers.into_iter().find(|answer| answer.error_code != 0) {
-        None => Ok(()),
-        Some(answer) => Err(io::Error::other(format!("produce: error {}", answer.error_code))),
-    }
-}
-
-/// A batch of so many bytes, more or less.
-fn batch(bytes: usize) -> Bytes {
-    let value = vec![7; bytes.saturating_sub(80).max(1)];
-    let mut builder = BatchBuilder::new();
-    builder.push(&NewRecord { key: None, value: Some(&value), timestamp: 1_700_000_000_000, headers: &[] });
-    builder.finish()
 }
 
 fn drop_caches() -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
@@ -30,34 +30,44 @@ const IN_FLIGHT: usize = 4;
 pub(crate) struct Filling {
     pub(crate) topic: &'static str,
     pub(crate) partitions: usize,
-    pub(crate) mib_per_partition: usize,
+    /// Of all partitions.
+    pub(crate) mib: usize,
     /// Bytes of a batch, more or less.
     pub(crate) batch_bytes: usize,
+    /// It ends then, however much is left.
+    pub(crate) time_max: Duration,
 }
 
 impl Filling {
-    /// Writes to all partitions in turn, and returns when all of it is acknowledged.
-    pub(crate) fn write(&self, broker: SocketAddr) -> io::Result<()> {
+    /// Writes to all partitions in turn, and returns when all of it is acknowledged. How many batches that were.
+    pub(crate) fn write(&self, broker: SocketAddr) -> io::Result<usize> {
         let batch = batch(self.batch_bytes);
-        let batches = (self.mib_per_partition << 20).div_ceil(batch.len());
+        let rounds = self.mib.saturating_mul(1 << 20) / self.batch_bytes / self.partitions;
+        let until = Instant::now().checked_add(self.time_max);
         thread::scope(|scope| {
             let fillers: Vec<_> = (0..FILLERS)
                 .map(|filler| {
-                    let batch = &batch;
-                    scope.spawn(move || self.write_some(broker, filler, batch, batches))
+                    let (batch, rounds) = (&batch, (filler..rounds).step_by(FILLERS));
+                    scope.spawn(move || self.write_some(broker, batch, rounds, until))
                 })
                 .collect();
-            fillers.into_iter().try_for_each(|filler| filler.join().expect("filling does not panic"))
+            fillers.into_iter().map(|filler| filler.join().expect("filling does not panic")).sum()
         })
     }
 
-    /// One connection's part: every `FILLERS`th round of a batch to each partition.
-    fn write_some(&self, broker: SocketAddr, filler: usize, batch: &Bytes, batches: usize) -> io::Result<()> {
+    /// One connection's part: in each round a batch to each partition.
+    fn write_some(
+        &self,
+        broker: SocketAddr,
+        batch: &Bytes,
+        rounds: impl Iterator<Item = usize>,
+        until: Option<Instant>,
+    ) -> io::Result<usize> {
         let mut connection = Connection::open(broker, PATIENCE)?;
         let partitions: Vec<i32> = (0..self.partitions as i32).collect();
         let shares = (REQUEST_BYTES / batch.len()).clamp(1, self.partitions);
-        let mut in_flight = 0;
-        for _ in (filler..batches).step_by(FILLERS) {
+        let (mut in_flight, mut batches) = (0, 0);
+        for _ in rounds.take_while(|_| until.is_none_or(|until| Instant::now() < until)) {
             for partitions in partitions.chunks(shares) {
                 if in_flight == IN_FLIGHT {
                     accepted(connection.receive(PRODUCE)?)?;
@@ -65,9 +75,11 @@ impl Filling {
                 }
                 connection.send(PRODUCE, &produce(self.topic, partitions, batch))?;
                 in_flight += 1;
+                batches += partitions.len();
             }
         }
-        (0..in_flight).try_for_each(|_| accepted(connection.receive(PRODUCE)?))
+        (0..in_flight).try_for_each(|_| accepted(connection.receive(PRODUCE)?))?;
+        Ok(batches)
     }
 }
 

@@ -49,8 +49,13 @@ impl ColdArgs {
         let address = broker.address();
         let log = broker.log_file();
         let failed = |what: String| Error::with_log(format!("cold: {what}"), &log);
-        let filling =
-            Filling { topic: TOPIC, partitions: 1, mib_per_partition: self.mib, batch_bytes: BATCH_BYTES };
+        let filling = Filling {
+            topic: TOPIC,
+            partitions: 1,
+            mib: self.mib,
+            batch_bytes: BATCH_BYTES,
+            time_max: Duration::MAX,
+        };
         Clients::create_topic(address, TOPIC, 1)
             .and_then(|()| filling.write(address))
             .map_err(|error| failed(format!("filling: {error}")))?;

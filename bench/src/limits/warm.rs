@@ -39,8 +39,13 @@ impl WarmArgs {
         let log = broker.log_file();
         let failed = |what: String| Error::with_log(format!("warm: {what}"), &log);
         let address = broker.address();
-        let filling =
-            Filling { topic: TOPIC, partitions: 1, mib_per_partition: MIB, batch_bytes: BATCH_BYTES };
+        let filling = Filling {
+            topic: TOPIC,
+            partitions: 1,
+            mib: MIB,
+            batch_bytes: BATCH_BYTES,
+            time_max: Duration::MAX,
+        };
         Clients::create_topic(address, TOPIC, 1)
             .and_then(|()| filling.write(address))
             .map_err(|error| failed(format!("filling: {error}")))?;
