@@ -1,26 +1,24 @@
 //! What the engine does with a batch: check it, append it, and find it.
 
+mod partition;
+
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use logmill_engine::disk::os::OsDisk;
 use logmill_engine::disk::sim::SimDisk;
-use logmill_engine::disk::{Disk, OpenMode, uring};
-use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
-use logmill_engine::format::{Batch, BatchRules, TimestampRule, Uuid};
-use logmill_engine::journal::PartitionReplay;
-use logmill_engine::log::{LogLimits, Retention};
-use logmill_engine::partition::{Ack, Isolation, Known, PartitionConfig, PartitionId, directory};
-use logmill_engine::shard::{CommitLimits, OpenPartition, Shard, ShardConfig};
+use logmill_engine::disk::{Disk, OpenMode};
+use logmill_engine::format::batch::CRC_FROM;
+use logmill_engine::format::{Batch, BatchRules, TimestampRule};
+use logmill_engine::partition::{Ack, Isolation, directory};
+use logmill_engine::shard::{CommitLimits, Shard, ShardConfig};
+use partition::{NOW_MS, TOPIC, batch, disk, id, opened};
 
 const BATCH_BYTES: usize = 16 * 1024;
 /// Appends to one set of files before they are begun anew, so that a run does not fill the disk.
 const APPENDS: usize = 1_000;
-const NOW_MS: i64 = 1_700_000_000_000;
 /// What a topic with default settings asks of a batch.
 const RULES: BatchRules = BatchRules {
     size_max: 1 << 20,
@@ -32,27 +30,10 @@ const RULES: BatchRules = BatchRules {
 const RATIO_BYTES: usize = 16 << 20;
 const RATIO_TURNS: usize = 101;
 
-/// A valid batch of one record of zeros.
-fn batch(size: usize) -> Bytes {
-    let mut bytes = vec![0; size];
-    bytes[8..LENGTH_END].copy_from_slice(&((size - LENGTH_END) as i32).to_be_bytes());
-    bytes[16] = 2;
-    // Neither producer id nor epoch nor sequence.
-    bytes[43..57].fill(0xff);
-    bytes[57..HEADER_LEN].copy_from_slice(&1i32.to_be_bytes());
-    let crc = crc32c::crc32c(&bytes[CRC_FROM..]);
-    bytes[17..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-    bytes.into()
-}
-
 /// A shard with so many empty partitions in a directory of its own.
 fn shard(partitions: i32, ack: Ack) -> (Shard, tempfile::TempDir) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("target/ can be written to");
-    let disk: Arc<dyn Disk> = Arc::new(if uring::is_granted() {
-        OsDisk::with_uring()
-    } else {
-        OsDisk::with_helper(|work| std::thread::Builder::new().spawn(work).map(drop))
-    });
+    let disk = disk();
     let config = ShardConfig {
         log_dirs: vec![dir.path().to_owned()],
         journals: Vec::new(),
@@ -60,41 +41,10 @@ fn shard(partitions: i32, ack: Ack) -> (Shard, tempfile::TempDir) {
     };
     let mut shard = Shard::new(disk.clone(), config).expect("a shard starts");
     for index in 0..partitions {
-        open(&mut shard, &*disk, dir.path(), index, ack);
+        directory::create(&*disk, dir.path(), TOPIC, id(index)).expect("a partition is made");
+        shard.open(&opened(index, ack, RULES), NOW_MS).expect("a partition opens");
     }
     (shard, dir)
-}
-
-fn id(index: i32) -> PartitionId {
-    PartitionId { topic: Uuid([1; 16]), index }
-}
-
-fn open(shard: &mut Shard, disk: &dyn Disk, dir: &Path, index: i32, ack: Ack) {
-    directory::create(disk, dir, "bench", id(index)).expect("a partition is made");
-    let config = PartitionConfig {
-        batch: RULES,
-        log: LogLimits {
-            segment_bytes: 1 << 30,
-            segment_ms: i64::MAX,
-            segment_jitter_ms: 0,
-            index_bytes_max: 10 << 20,
-            index_interval_bytes: 4_096,
-        },
-        leader_epoch: 0,
-        ack,
-        producer_expiration_ms: 86_400_000,
-        retention: Retention { ms: None, bytes: None },
-        delete_delay_ms: 60_000,
-    };
-    let partition = OpenPartition {
-        id: id(index),
-        topic: "bench".to_owned(),
-        dir: 0,
-        config,
-        known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
-        replay: PartitionReplay::default(),
-    };
-    shard.open(&partition, NOW_MS).expect("a partition opens");
 }
 
 /// Beside each other: what a batch of these sizes costs, and what its checksum alone costs.

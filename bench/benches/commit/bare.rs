@@ -11,9 +11,10 @@ use logmill_engine::shard::CommitCounts;
 use rustix::fs::OFlags;
 use rustix::io::{pwrite, pwritev};
 
-use super::ground::{Ground, batch};
+use super::ground::Ground;
 use super::load::Figures;
 use super::meter::{Times, write_back};
+use super::partition::batch;
 
 /// The file that is written over and over.
 const RECYCLED_BYTES: u64 = 64 << 20;

@@ -6,23 +6,24 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use logmill_engine::disk::os::OsDisk;
-use logmill_engine::disk::{Disk, uring};
-use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN, LENGTH_END};
-use logmill_engine::format::{BatchRules, TimestampRule, Uuid};
-use logmill_engine::journal::{JournalConfig, JournalName, PartitionReplay, SLOTS};
-use logmill_engine::log::{LogLimits, Retention};
-use logmill_engine::partition::{Ack, Known, PartitionConfig, PartitionId, directory};
-use logmill_engine::shard::{CommitLimits, OpenPartition, Shard, ShardConfig};
+use logmill_engine::disk::Disk;
+use logmill_engine::format::{BatchRules, TimestampRule};
+use logmill_engine::journal::{JournalConfig, JournalName, SLOTS};
+use logmill_engine::partition::{Ack, directory};
+use logmill_engine::shard::{CommitLimits, Shard, ShardConfig};
 
 use super::meter::{Meter, write_back};
+use super::partition::{NOW_MS, TOPIC, disk, id, opened};
 
-pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
-const TOPIC: &str = "bench";
 /// What the names of a partition's first files begin with.
 const FIRST_SEGMENT: &str = "00000000000000000000";
-const BATCH_BYTES_MAX: usize = 2 << 20;
+/// What a producer may send.
+const RULES: BatchRules = BatchRules {
+    size_max: 2 << 20,
+    needs_keys: false,
+    timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
+    compression: None,
+};
 /// Files are zeroed in parts of this size.
 const ZEROS_BYTES: usize = 1 << 20;
 
@@ -51,15 +52,10 @@ pub(crate) struct Ground {
 impl Ground {
     pub(crate) fn new(root: PathBuf, is_journal_fresh: bool) -> Ground {
         fs::create_dir_all(&root).expect("the directory can be made");
-        let disk: Arc<dyn Disk> = Arc::new(if uring::is_granted() {
-            OsDisk::with_uring()
-        } else {
-            OsDisk::with_helper(|work| std::thread::Builder::new().spawn(work).map(drop))
-        });
         let meter = Meter::new(&root);
         Ground {
             root,
-            disk,
+            disk: disk(),
             meter,
             is_journal_fresh,
             made: Cell::new(0),
@@ -76,7 +72,7 @@ impl Ground {
         let config = ShardConfig { log_dirs: vec![self.root.clone()], journals, limits: way.limits };
         let mut shard = Shard::new(self.disk.clone(), config).expect("a shard starts");
         for index in 0..partitions {
-            shard.open(&opened(index, way.ack), NOW_MS).expect("a partition opens");
+            shard.open(&opened(index, way.ack, RULES), NOW_MS).expect("a partition opens");
         }
         shard.begin().expect("a journal begins");
         shard
@@ -164,59 +160,4 @@ fn zeroed(path: &Path, bytes: u64) {
         left -= part;
     }
     file.sync_all().expect("it can be synced");
-}
-
-pub(crate) fn id(index: i32) -> PartitionId {
-    PartitionId { topic: Uuid([1; 16]), index }
-}
-
-fn opened(index: i32, ack: Ack) -> OpenPartition {
-    let batch = BatchRules {
-        size_max: BATCH_BYTES_MAX,
-        needs_keys: false,
-        timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
-        compression: None,
-    };
-    let log = LogLimits {
-        segment_bytes: 1 << 30,
-        segment_ms: i64::MAX,
-        segment_jitter_ms: 0,
-        index_bytes_max: 10 << 20,
-        index_interval_bytes: 4_096,
-    };
-    let config = PartitionConfig {
-        batch,
-        log,
-        retention: Retention { ms: None, bytes: None },
-        delete_delay_ms: 60_000,
-        leader_epoch: 0,
-        ack,
-        producer_expiration_ms: 24 * 60 * 60 * 1_000,
-    };
-    let known = Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false };
-    OpenPartition {
-        id: id(index),
-        topic: TOPIC.to_owned(),
-        dir: 0,
-        config,
-        known,
-        replay: PartitionReplay::default(),
-    }
-}
-
-/// A valid batch of one record.
-pub(crate) fn batch(size: usize) -> Bytes {
-    let mut bytes = vec![0; size];
-    // No two blocks alike, as on a disk that compresses.
-    for (index, byte) in bytes.iter_mut().enumerate().skip(HEADER_LEN) {
-        *byte = ((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8;
-    }
-    bytes[8..LENGTH_END].copy_from_slice(&((size - LENGTH_END) as i32).to_be_bytes());
-    bytes[16] = 2;
-    // Neither producer id nor epoch nor sequence.
-    bytes[43..57].fill(0xff);
-    bytes[57..HEADER_LEN].copy_from_slice(&1i32.to_be_bytes());
-    let crc = crc32c::crc32c(&bytes[CRC_FROM..]);
-    bytes[17..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-    bytes.into()
 }

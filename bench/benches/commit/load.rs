@@ -8,8 +8,9 @@ use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::{CommitCounts, Shard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::ground::{Ground, NOW_MS, Way, batch, id};
+use super::ground::{Ground, Way};
 use super::meter::{Reading, Times};
+use super::partition::{NOW_MS, batch, id};
 use super::trimmer::Trimmer;
 
 /// Bytes that wait for their waves before a broker stops reading from producers.

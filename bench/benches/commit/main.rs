@@ -6,6 +6,8 @@ mod cases;
 mod ground;
 mod load;
 mod meter;
+#[path = "../partition/mod.rs"]
+mod partition;
 mod report;
 mod trimmer;
 
