@@ -54,7 +54,10 @@ pub fn prepare_log_dirs(disk: &dyn Disk, config: &Config, random: &dyn Random) -
         format(disk, dir, config.node_id, &cluster_id, random)?;
     }
     for dir in &config.log_dirs {
-        disk.create_dir_all(&dir.join(GUARD))
+        let guard = dir.join(GUARD);
+        // Where a file system has no journal the sync of its name alone leaves a directory without its first block.
+        disk.create_dir_all(&guard)
+            .and_then(|()| disk.sync_dir(&guard))
             .and_then(|()| disk.sync_dir(dir))
             .map_err(io_error(format_args!("making {} in {}", GUARD, dir.display())))?;
     }
