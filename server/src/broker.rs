@@ -210,8 +210,12 @@ pub fn start(config: Config) -> Result<Running, BrokerError> {
         Io::Uring => return Err(BrokerError::NoRing),
     };
     tracing::info!("syncs by {}", if has_ring { "io_uring" } else { "plain system calls on helper threads" });
-    let disk: Arc<dyn Disk> =
-        Arc::new(if has_ring { OsDisk::with_uring() } else { OsDisk::with_helper(spawn_helper) });
+    let disk = if has_ring { OsDisk::with_uring() } else { OsDisk::with_helper(spawn_helper) };
+    start_on(Arc::new(disk), has_ring, config)
+}
+
+/// Starts a broker on this disk, and real sockets and threads: with `has_ring` these run on rings of the kernel's.
+pub fn start_on(disk: Arc<dyn Disk>, has_ring: bool, config: Config) -> Result<Running, BrokerError> {
     let descriptors = runtime::raise_descriptor_limit();
     let admission = Admission::new(&config, per_address_overrides(&config)?, descriptors);
     let Opened { advertised, ports, sockets } = open_ports(&config)?;

@@ -95,10 +95,10 @@ impl Shard {
     }
 
     fn start_wave(&mut self, dir: usize) -> Result<(), Error> {
-        let Some(dirty) = self.dirs[dir].take_dirty() else { return Ok(()) };
+        let Some(mut dirty) = self.dirs[dir].take_dirty() else { return Ok(()) };
         let (mut ops, mut awaited) = (0, 0);
-        let mut covered = Vec::with_capacity(dirty.len());
-        for id in dirty {
+        let mut covered = self.dirs[dir].waves.new_covered();
+        for id in dirty.drain(..) {
             // A partition that was closed since takes its appends with it.
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
             if std::mem::take(&mut slot.share) == Share::Direct {
@@ -113,6 +113,7 @@ impl Shard {
                 slot.partition.publish(end);
             }
             covered.push((id, end));
+        self.dirs[dir].waves.give_dirty_back(dirty);
         }
         self.dirs[dir].counts.wave_syncs += ops as u64;
         if let Some(frame) = self.dirs[dir].take_frame() {
@@ -206,14 +207,15 @@ impl Shard {
     }
 
     fn release_finished(&mut self, dir: usize) {
-        let Some(finished) = self.dirs[dir].waves.take_finished() else { return };
-        for (id, end) in finished.covered {
+        let Some(mut finished) = self.dirs[dir].waves.take_finished() else { return };
+        for (id, end) in finished.covered.drain(..) {
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
             if slot.partition.publish(end) {
                 self.progress.advanced.push(id);
             }
             if let Some(mark) = slot.direct.take() {
                 self.became_durable(dir, mark);
+        self.dirs[dir].waves.give_covered_back(finished.covered);
             }
         }
         self.progress.released.push(Ticket { dir, wave: finished.wave });

@@ -25,6 +25,9 @@ pub(crate) struct Waves {
     /// Finds in `dirty` without walking it.
     is_dirty: PartitionMap<()>,
     in_flight: Option<InFlight>,
+    /// Memory of lists that are done with, empty.
+    spare_dirty: Vec<PartitionId>,
+    spare_covered: Vec<(PartitionId, LogEnd)>,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,14 @@ pub(crate) struct Finished {
 
 impl Waves {
     pub(crate) fn new() -> Waves {
-        Waves { open: 1, dirty: Vec::new(), is_dirty: PartitionMap::default(), in_flight: None }
+        Waves {
+            open: 1,
+            dirty: Vec::new(),
+            is_dirty: PartitionMap::default(),
+            in_flight: None,
+            spare_dirty: Vec::new(),
+            spare_covered: Vec::new(),
+        }
     }
 
     /// The wave that will cover what was just appended to `partition`.
@@ -70,7 +80,24 @@ impl Waves {
             return None;
         }
         self.is_dirty.clear();
-        Some(std::mem::take(&mut self.dirty))
+        Some(std::mem::replace(&mut self.dirty, std::mem::take(&mut self.spare_dirty)))
+    }
+
+    /// An empty list for what the wave that starts covers.
+    pub(crate) fn new_covered(&mut self) -> Vec<(PartitionId, LogEnd)> {
+        std::mem::take(&mut self.spare_covered)
+    }
+
+    /// Takes the memory of a list back that [`Waves::take_dirty`] gave.
+    pub(crate) fn give_dirty_back(&mut self, mut dirty: Vec<PartitionId>) {
+        dirty.clear();
+        self.spare_dirty = dirty;
+    }
+
+    /// Takes the memory of a finished wave's list back.
+    pub(crate) fn give_covered_back(&mut self, mut covered: Vec<(PartitionId, LogEnd)>) {
+        covered.clear();
+        self.spare_covered = covered;
     }
 
     /// The wave is on its way: `syncs` must return before `covered` is durable. Which wave it is.

@@ -321,7 +321,7 @@ async fn watch(collected: &Collected, missing: u64, wake: &Arc<Notify>, call: &C
     let shards = collected.seen.iter().count() as u64;
     for share in collected.seen.iter() {
         let watch = Watch {
-            partitions: share.items.clone(),
+            partitions: share.items.to_vec(),
             missing: missing.div_ceil(shards),
             wake: Arc::downgrade(wake),
         };

@@ -15,7 +15,7 @@ use crate::wire::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
-use crate::wire::{ErrorCode, Records, Text};
+use crate::wire::{ErrorCode, Few, Records, Text};
 
 /// Acknowledgements that exist: none, the leader's, all in-sync replicas'.
 const ACKS: [i16; 3] = [0, 1, -1];
@@ -29,7 +29,7 @@ const ZSTD_FROM: i16 = 7;
 struct TopicPlaces {
     name: Text,
     topic_id: logmill_engine::format::Uuid,
-    partitions: Vec<(i32, Place)>,
+    partitions: Few<(i32, Place)>,
 }
 
 /// Hands the batches on in order and waits for room where a mailbox has none; the answer comes later.
@@ -40,13 +40,13 @@ pub(crate) async fn handle(request: ProduceRequest, call: Call) -> Result<Reply,
     // Apache Kafka refuses the whole request, before it looks at anything else.
     let refused = (request.transactional_id.is_none() && has_transaction(&request))
         .then_some(ErrorCode::TransactionalIdAuthorizationFailed);
-    let topics: Vec<TopicPlaces> = request
+    let topics: Few<TopicPlaces> = request
         .topic_data
         .into_iter()
         .map(|topic| place_topic(topic, refused, acks, &image, &call, &mut shares))
         .collect();
-    let asked =
-        shares.ask(&call.shard, |partitions, reply| Command::Append(Append { partitions, reply })).await;
+    let append = |partitions, reply| Command::Append(Append { partitions, reply });
+    let asked = shares.ask_by(&call.shard, || call.shard.append_replies().channel(), append).await;
     Ok(Reply::Later(Box::pin(answer(asked, topics, acks, call))))
 }
 
@@ -111,7 +111,7 @@ fn has_transaction(request: &ProduceRequest) -> bool {
     })
 }
 
-async fn answer(asked: Asked<AppendResult>, topics: Vec<TopicPlaces>, acks: i16, call: Call) -> Answer {
+async fn answer(asked: Asked<AppendResult>, topics: Few<TopicPlaces>, acks: i16, call: Call) -> Answer {
     let mut answers = asked.answers().await;
     let topic_response = |TopicPlaces { name, topic_id, partitions }| TopicProduceResponse {
         name,

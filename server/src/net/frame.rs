@@ -24,7 +24,7 @@ const REST_ROOM_MIN: usize = 64 * 1024;
 /// As far as it doubles.
 const REST_ROOM_MAX: usize = 1 << 20;
 /// After a frame of so many bytes a connection counts as one that sends much.
-const BULK_BYTES: usize = 16 * 1024;
+const BULK_BYTES: usize = 8 * 1024;
 
 /// What one connection has sent and nobody has taken yet.
 #[derive(Debug)]

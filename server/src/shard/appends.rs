@@ -1,14 +1,13 @@
 //! `Appends`: appends that are in the log and wait for their waves.
 
-use std::collections::BTreeMap;
-
 use logmill_engine::Error;
 use logmill_engine::partition::Appended;
 use logmill_engine::shard::{Progress, Ticket};
-use tokio::sync::oneshot;
 
 use super::command::{AppendResult, Held};
+use super::reply::{self, Reply};
 use crate::group::RestsOn;
+use crate::wire::Few;
 
 /// An append's outcome as the engine gave it, with the wave that it waits for.
 pub(crate) type Enrolled = Result<(Appended, Option<Ticket>), Error>;
@@ -16,16 +15,18 @@ pub(crate) type Enrolled = Result<(Appended, Option<Ticket>), Error>;
 /// One request's appends on this shard.
 #[derive(Debug)]
 struct Waiting {
-    results: Vec<Enrolled>,
-    reply: oneshot::Sender<Vec<AppendResult>>,
+    results: Few<Enrolled>,
+    reply: Reply<Few<AppendResult>>,
 }
 
 /// Requests that wait, by the wave they wait for.
 #[derive(Debug)]
 pub(crate) struct Appends {
-    /// By log directory, then by wave. One that waits for several directories stands in one of them at a
-    /// time.
-    waiting: Vec<BTreeMap<u64, Vec<Waiting>>>,
+    /// By log directory, with their waves: there are few at a time. One that waits for several directories
+    /// stands in one of them at a time.
+    waiting: Vec<Vec<(u64, Waiting)>>,
+    /// Empty, but while waves are released.
+    taken: Vec<(u64, Waiting)>,
     /// The newest released wave of each directory.
     released: Vec<u64>,
     log_dirs: Vec<std::path::PathBuf>,
@@ -34,17 +35,18 @@ pub(crate) struct Appends {
 impl Appends {
     pub(crate) fn new(log_dirs: Vec<std::path::PathBuf>) -> Appends {
         let dirs = log_dirs.len();
-        Appends { waiting: (0..dirs).map(|_| BTreeMap::new()).collect(), released: vec![0; dirs], log_dirs }
+        let waiting = (0..dirs).map(|_| Vec::new()).collect();
+        Appends { waiting, taken: Vec::new(), released: vec![0; dirs], log_dirs }
     }
 
     /// Answers now if nothing is to be waited for, otherwise when the last wave is released.
-    pub(crate) fn enroll(&mut self, results: Vec<Enrolled>, reply: oneshot::Sender<Vec<AppendResult>>) {
+    pub(crate) fn enroll(&mut self, results: Few<Enrolled>, reply: Reply<Few<AppendResult>>) {
         self.place(Waiting { results, reply });
     }
 
     /// Holds an answer until the append that it rests on is durable.
     pub(crate) fn hold<T>(&mut self, answer: T, rests_on: RestsOn) -> Held<T> {
-        let (reply, durable) = oneshot::channel();
+        let (reply, durable) = reply::channel();
         self.enroll(rests_on.map(Ok).into_iter().collect(), reply);
         Held { answer, durable }
     }
@@ -55,7 +57,7 @@ impl Appends {
             .filter(|ticket| ticket.wave > self.released[ticket.dir])
             .max_by_key(|ticket| ticket.wave)
         {
-            Some(Ticket { dir, wave }) => self.waiting[dir].entry(wave).or_default().push(waiting),
+            Some(Ticket { dir, wave }) => self.waiting[dir].push((wave, waiting)),
             None => waiting.answer(),
         }
     }
@@ -64,14 +66,11 @@ impl Appends {
     pub(crate) fn progress(&mut self, progress: &Progress) {
         for &Ticket { dir, wave } in &progress.released {
             self.released[dir] = wave;
-            while let Some(first) = self.waiting[dir].first_entry()
-                && *first.key() <= wave
-            {
-                // It may wait for a wave of another directory still.
-                for waiting in first.remove() {
-                    self.place(waiting);
-                }
-            }
+            let mut taken = std::mem::take(&mut self.taken);
+            taken.extend(self.waiting[dir].extract_if(.., |(waits_for, _)| *waits_for <= wave));
+            // One may wait for a wave of another directory still.
+            taken.drain(..).for_each(|(_, waiting)| self.place(waiting));
+            self.taken = taken;
         }
         for (dir, _) in &progress.failed {
             self.fail(*dir);
@@ -80,7 +79,7 @@ impl Appends {
 
     fn fail(&mut self, failed: usize) {
         for dir in 0..self.waiting.len() {
-            for waiting in std::mem::take(&mut self.waiting[dir]).into_values().flatten() {
+            for (_, waiting) in std::mem::take(&mut self.waiting[dir]) {
                 let path = &self.log_dirs[failed];
                 self.place(waiting.without(failed, path));
             }
@@ -91,8 +90,7 @@ impl Appends {
 impl Waiting {
     fn answer(self) {
         let results = self.results.into_iter().map(|result| result.map(|(appended, _)| appended)).collect();
-        // The connection may be gone.
-        let _ = self.reply.send(results);
+        self.reply.send(results);
     }
 
     /// Refuses the appends that wait for a directory that has failed.
@@ -111,6 +109,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::Answer;
     use crate::wire::ErrorCode;
 
     fn appended(ticket: Option<(usize, u64)>) -> Enrolled {
@@ -122,10 +121,19 @@ mod tests {
         Progress { released: vec![Ticket { dir, wave }], ..Progress::default() }
     }
 
-    fn enroll(appends: &mut Appends, results: Vec<Enrolled>) -> oneshot::Receiver<Vec<AppendResult>> {
-        let (reply, answer) = oneshot::channel();
-        appends.enroll(results, reply);
+    fn enroll(appends: &mut Appends, results: Vec<Enrolled>) -> Answer<Few<AppendResult>> {
+        let (reply, answer) = reply::channel();
+        appends.enroll(results.into(), reply);
         answer
+    }
+
+    /// The answer, if it is there.
+    fn answered<T>(answer: &mut Answer<T>) -> Option<T> {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(answer).poll(&mut cx) {
+            std::task::Poll::Ready(answer) => Some(answer.expect("a reply is given, not dropped")),
+            std::task::Poll::Pending => None,
+        }
     }
 
     fn two_dirs() -> Appends {
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn what_waits_for_nothing_is_answered_at_once() {
         let mut answer = enroll(&mut two_dirs(), vec![appended(None), Err(Error::UnknownPartition)]);
-        assert_eq!(answer.try_recv().unwrap().len(), 2);
+        assert_eq!(answered(&mut answer).unwrap().len(), 2);
     }
 
     #[test]
@@ -148,10 +156,10 @@ mod tests {
             appends.progress(&released(1, 8));
             let (dir, wave) = order[0];
             appends.progress(&released(dir, wave));
-            assert!(answer.try_recv().is_err(), "{order:?}");
+            assert!(answered(&mut answer).is_none(), "{order:?}");
             let (dir, wave) = order[1];
             appends.progress(&released(dir, wave));
-            assert!(answer.try_recv().unwrap().iter().all(Result::is_ok), "{order:?}");
+            assert!(answered(&mut answer).unwrap().iter().all(Result::is_ok), "{order:?}");
         }
     }
 
@@ -165,7 +173,7 @@ mod tests {
         let mut poll = |held: Held<&'static str>| std::pin::pin!(held.release()).poll(&mut cx);
         assert_eq!(poll(unwritten), std::task::Poll::Ready(Ok("unwritten")));
         appends.progress(&released(0, 2));
-        assert!(held.iter_mut().all(|held| held.durable.try_recv().is_err()));
+        assert!(held.iter_mut().all(|held| answered(&mut held.durable).is_none()));
         appends.progress(&Progress { failed: vec![(0, "gone".to_owned())], ..Progress::default() });
         for held in held {
             assert_eq!(poll(held), std::task::Poll::Ready(Err(ErrorCode::NotCoordinator)));
@@ -178,10 +186,10 @@ mod tests {
         let mut both = enroll(&mut appends, vec![appended(Some((0, 1))), appended(Some((1, 1)))]);
         let mut other = enroll(&mut appends, vec![appended(Some((1, 1)))]);
         appends.progress(&Progress { failed: vec![(0, "gone".to_owned())], ..Progress::default() });
-        assert!(both.try_recv().is_err() && other.try_recv().is_err());
+        assert!(answered(&mut both).is_none() && answered(&mut other).is_none());
         appends.progress(&released(1, 1));
-        let results = both.try_recv().unwrap();
+        let results = answered(&mut both).unwrap();
         assert!(matches!(&results[0], Err(Error::Offline(path)) if path == std::path::Path::new("a")));
-        assert!(results[1].is_ok() && other.try_recv().unwrap()[0].is_ok());
+        assert!(results[1].is_ok() && answered(&mut other).unwrap()[0].is_ok());
     }
 }

@@ -10,10 +10,11 @@ use logmill_engine::partition::{Appended, Fetched, Isolation, PartitionId, TimeQ
 use logmill_engine::shard::{DeleteBefore, OpenPartition, PartitionMarks};
 use tokio::sync::{Notify, oneshot};
 
+use super::reply::{Answer, Reply};
 use crate::group::{Commit, FetchedTopic, Query};
 use crate::metadata::{Image, Order};
 use crate::metrics::Counts;
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, Few};
 
 /// A message to a shard. Applying one never waits; a reply never waits for room.
 #[derive(Debug)]
@@ -56,9 +57,9 @@ pub(crate) enum Command {
 
 #[derive(Debug)]
 pub(crate) struct Append {
-    pub(crate) partitions: Vec<(PartitionId, Bytes)>,
+    pub(crate) partitions: Few<(PartitionId, Bytes)>,
     /// One result for each partition, in their order.
-    pub(crate) reply: oneshot::Sender<Vec<AppendResult>>,
+    pub(crate) reply: Reply<Few<AppendResult>>,
 }
 
 pub(crate) type AppendResult = Result<Appended, Error>;
@@ -66,8 +67,8 @@ pub(crate) type AppendResult = Result<Appended, Error>;
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) isolation: Isolation,
-    pub(crate) partitions: Vec<ReadPartition>,
-    pub(crate) reply: oneshot::Sender<Vec<Result<ReadAnswer, Error>>>,
+    pub(crate) partitions: Few<ReadPartition>,
+    pub(crate) reply: Reply<Few<Result<ReadAnswer, Error>>>,
 }
 
 #[derive(Debug)]
@@ -102,8 +103,8 @@ pub(crate) struct WatchedPartition {
 #[derive(Debug)]
 pub(crate) struct FindOffsets {
     pub(crate) isolation: Isolation,
-    pub(crate) partitions: Vec<(PartitionId, OffsetQuery)>,
-    pub(crate) reply: oneshot::Sender<Vec<OffsetAnswer>>,
+    pub(crate) partitions: Few<(PartitionId, OffsetQuery)>,
+    pub(crate) reply: Reply<Few<OffsetAnswer>>,
 }
 
 /// `None`: no record stands there.
@@ -130,15 +131,15 @@ pub(crate) struct FoundOffset {
 
 #[derive(Debug)]
 pub(crate) struct DeleteRecords {
-    pub(crate) partitions: Vec<(PartitionId, DeleteBefore)>,
+    pub(crate) partitions: Few<(PartitionId, DeleteBefore)>,
     /// One result for each partition, in their order: where the log begins from here on.
-    pub(crate) reply: oneshot::Sender<Vec<AppendResult>>,
+    pub(crate) reply: Reply<Few<AppendResult>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct FindProducers {
-    pub(crate) partitions: Vec<PartitionId>,
-    pub(crate) reply: oneshot::Sender<Vec<Result<Vec<ProducerEntry>, Error>>>,
+    pub(crate) partitions: Few<PartitionId>,
+    pub(crate) reply: Reply<Few<Result<Vec<ProducerEntry>, Error>>>,
 }
 
 #[derive(Debug)]
@@ -153,9 +154,9 @@ pub(crate) struct CommitOffsets {
 #[derive(Debug)]
 pub(crate) struct FetchOffsets {
     /// Partitions of `__consumer_offsets`, and what to ask of the groups that belong to them.
-    pub(crate) queries: Vec<(PartitionId, Query)>,
+    pub(crate) queries: Few<(PartitionId, Query)>,
     /// One answer for each query, in their order.
-    pub(crate) reply: oneshot::Sender<Vec<FetchedOffsets>>,
+    pub(crate) reply: Reply<Few<FetchedOffsets>>,
 }
 
 pub(crate) type FetchedOffsets = Result<Held<Vec<FetchedTopic>>, ErrorCode>;
@@ -164,15 +165,15 @@ pub(crate) type FetchedOffsets = Result<Held<Vec<FetchedTopic>>, ErrorCode>;
 #[derive(Debug)]
 pub(crate) struct Held<T> {
     pub(crate) answer: T,
-    pub(crate) durable: oneshot::Receiver<Vec<AppendResult>>,
+    pub(crate) durable: Answer<Few<AppendResult>>,
 }
 
 impl<T> Held<T> {
     /// Waits for that. When it fails nobody shall know the answer, and this is not the coordinator any more.
     pub(crate) async fn release(self) -> Result<T, ErrorCode> {
         match self.durable.await {
-            Ok(results) if results.iter().all(Result::is_ok) => Ok(self.answer),
-            Ok(_) | Err(_) => Err(ErrorCode::NotCoordinator),
+            Some(results) if results.iter().all(Result::is_ok) => Ok(self.answer),
+            Some(_) | None => Err(ErrorCode::NotCoordinator),
         }
     }
 }

@@ -17,9 +17,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::appends::Appends;
 use super::command::{
-    Append, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FindMarks, FindOffsets,
+    Append, AppendResult, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FindMarks, FindOffsets,
     FindProducers, FoundOffset, OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition,
 };
+use super::reply::Replies;
 use super::mailbox::{Lanes, Mailbox};
 use super::watches::Watches;
 use crate::api::fetch_sessions::FetchSessions;
@@ -34,7 +35,7 @@ use crate::net::in_flight::{InFlight, PROCESS_BYTES_MAX};
 use crate::net::receive_pool::ReceivePool;
 use crate::net::runtime::Runtime;
 use crate::random::Random;
-use crate::wire::Text;
+use crate::wire::{Few, Text};
 
 /// Stand for what is not known of an offset.
 const NO_TIMESTAMP: i64 = -1;
@@ -80,6 +81,7 @@ pub struct LocalShard {
     state: RefCell<State>,
     /// What busy connections receive into.
     receive_pool: ReceivePool,
+    append_replies: Replies<Few<AppendResult>>,
     /// Responses are encoded here and split off.
     encode_buf: RefCell<Vec<u8>>,
     /// Producer ids that this shard may give out without asking the controller.
@@ -148,6 +150,7 @@ impl LocalShard {
                 watches: Watches::default(),
                 groups,
                 reading_in: HashMap::new(),
+            append_replies: Replies::default(),
             }),
             receive_pool: ReceivePool::default(),
             encode_buf: RefCell::default(),
@@ -333,6 +336,11 @@ impl LocalShard {
                 self.progress(&mut state);
             }
             Command::Measure(reply) => answer(reply, self.counts()),
+    /// Channels for what becomes of appends.
+    pub(crate) fn append_replies(&self) -> &Replies<Few<AppendResult>> {
+        &self.append_replies
+    }
+
             Command::Order(order) => self.order(order),
         }
     }
@@ -394,14 +402,14 @@ impl LocalShard {
             let fetched = state.engine.fetch(*id, *offset, *len_max, isolation)?;
             Ok(ReadAnswer { fetched, end: state.engine.readable_end(*id)? })
         };
-        answer(reply, partitions.iter().map(read).collect());
+        reply.send(partitions.iter().map(read).collect());
     }
 
     fn find_offsets(&self, FindOffsets { isolation, partitions, reply }: FindOffsets) {
         let state = &mut *self.state.borrow_mut();
         let find =
             |(id, query): &(PartitionId, OffsetQuery)| find_offset(&mut state.engine, *id, *query, isolation);
-        answer(reply, partitions.iter().map(find).collect());
+        reply.send(partitions.iter().map(find).collect());
     }
 
     fn delete_records(&self, DeleteRecords { partitions, reply }: DeleteRecords) {
@@ -416,7 +424,7 @@ impl LocalShard {
     fn find_producers(&self, FindProducers { partitions, reply }: FindProducers) {
         let now_ms = self.host.clock.now_ms();
         let state = &mut *self.state.borrow_mut();
-        answer(reply, partitions.into_iter().map(|id| state.engine.producers(id, now_ms)).collect());
+        reply.send(partitions.into_iter().map(|id| state.engine.producers(id, now_ms)).collect());
     }
 
     fn commit_offsets(&self, CommitOffsets { coordinator, commit, reply }: CommitOffsets) {
@@ -434,7 +442,7 @@ impl LocalShard {
             let (topics, rests_on) = state.groups.fetch(*coordinator, query)?;
             Ok(state.appends.hold(topics, rests_on))
         };
-        answer(reply, queries.iter().map(fetch).collect());
+        reply.send(queries.iter().map(fetch).collect());
     }
 
     fn open(&self, Open { partitions, reply }: Open) {

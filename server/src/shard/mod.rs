@@ -5,6 +5,7 @@ mod command;
 mod local;
 mod mailbox;
 #[cfg(test)]
+mod reply;
 pub(crate) mod planted;
 mod watches;
 
@@ -14,6 +15,7 @@ pub(crate) use command::{
     ReadAnswer, ReadPartition, Watch, WatchedPartition,
 };
 pub(crate) use local::io_error;
+pub(crate) use reply::{Answer, Reply, channel};
 pub use local::{Host, LocalShard, ShardParts, Stopped};
 pub use mailbox::{Lanes, Mailbox, connect};
 

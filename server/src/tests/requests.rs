@@ -69,7 +69,12 @@ pub(super) fn produce_batches(
         partition_data: batches.into_iter().map(partition).collect(),
         ..TopicProduceData::default()
     };
-    ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() }
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 30_000,
+        topic_data: vec![topic].into(),
+        ..ProduceRequest::default()
+    }
 }
 
 /// These partitions from these offsets on.

@@ -38,11 +38,15 @@ impl Rig {
         let partition = PartitionProduceData { index: 0, records: Records::Bytes(batch) };
         let topic = TopicProduceData {
             name: Text::from("t"),
-            partition_data: vec![partition],
+            partition_data: vec![partition].into(),
             ..TopicProduceData::default()
         };
-        let request =
-            ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 30_000,
+            topic_data: vec![topic].into(),
+            ..Default::default()
+        };
         let mut response: ProduceResponse = self.client.ask(Api::Produce, PRODUCE, &request);
         response.responses.remove(0).partition_responses.remove(0)
     }

@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod error_code;
+pub mod few;
 pub mod message;
 pub mod messages;
 pub mod read_error;
@@ -26,6 +27,7 @@ pub mod writer;
 
 pub use api::{APIS, Api, ApiRow};
 pub use error_code::ErrorCode;
+pub use few::Few;
 pub use message::Message;
 pub use messages::schemas;
 pub use read_error::{ReadError, Reason};

@@ -5,6 +5,7 @@ use std::mem::size_of;
 use bytes::Bytes;
 use logmill_engine::format::Uuid;
 
+use super::few::Few;
 use super::read_error::Reason;
 use super::reader::Reader;
 use super::records::Records;
@@ -278,6 +279,33 @@ impl<T: Value> Nullable for Vec<T> {
     fn write_nullable(value: Option<&Self>, writer: &mut Writer<'_>, form: Form) {
         write_len(value.map(Vec::len), writer, form);
         for element in value.into_iter().flatten() {
+            element.write(writer, form.of_element());
+        }
+    }
+}
+
+impl<T: Value> Value for Few<T> {
+    const KIND: Kind = Kind::Array(&T::KIND);
+
+    fn initial() -> Self {
+        Few::new()
+    }
+
+    fn read(reader: &mut Reader<'_>, form: Form) -> Result<Self, Reason> {
+        let len = read_len(reader, form)?.ok_or(Reason::Null)?;
+        let mut elements = Few::new();
+        while elements.len() < len {
+            if elements.len() == elements.capacity() {
+                elements.reserve_exact(believed_more::<T>(len - elements.len(), elements.len(), reader));
+            }
+            elements.push(T::read(reader, form.of_element())?);
+        }
+        Ok(elements)
+    }
+
+    fn write(&self, writer: &mut Writer<'_>, form: Form) {
+        write_len(Some(self.len()), writer, form);
+        for element in self {
             element.write(writer, form.of_element());
         }
     }

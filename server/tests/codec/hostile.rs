@@ -166,7 +166,7 @@ fn reading_a_produce_request_allocates_its_arrays_only() {
     let topic = TopicProduceData { name: "orders".into(), partition_data, ..Default::default() };
     let sent = ProduceRequest {
         transactional_id: Some("payments".into()),
-        topic_data: vec![topic],
+        topic_data: vec![topic].into(),
         ..Default::default()
     };
     sent.write_message(&mut Writer::new(&mut bytes), 12);
@@ -175,7 +175,8 @@ fn reading_a_produce_request_allocates_its_arrays_only() {
     let (read, Allocated { total, .. }) =
         allocated_by(|| ProduceRequest::read_message(&mut Reader::new(&frame), 12).unwrap());
     assert_eq!(read, sent);
-    assert_eq!(total, size_of::<TopicProduceData>() + 100 * size_of::<PartitionProduceData>());
+    // The first topic needs none.
+    assert_eq!(total, 100 * size_of::<PartitionProduceData>());
     let inside = |part: &[u8]| frame.as_ptr_range().contains(&part.as_ptr());
     assert!(inside(read.topic_data[0].name.as_bytes()), "the name was copied");
     let Records::Bytes(records) = &read.topic_data[0].partition_data[99].records else {

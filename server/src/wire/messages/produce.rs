@@ -2,6 +2,7 @@
 
 use logmill_engine::format::Uuid;
 
+use crate::wire::few::Few;
 use crate::wire::message::message;
 use crate::wire::records::Records;
 use crate::wire::text::Text;
@@ -11,13 +12,13 @@ message! {
         transactional_id: Option<Text> = "3+", nullable "3+", default None;
         acks: i16 = "0+";
         timeout_ms: i32 = "0+";
-        topic_data: Vec<TopicProduceData> = "0+";
+        topic_data: Few<TopicProduceData> = "0+";
     }
 
     TopicProduceData {
         name: Text = "0-12";
         topic_id: Uuid = "13+";
-        partition_data: Vec<PartitionProduceData> = "0+";
+        partition_data: Few<PartitionProduceData> = "0+";
     }
 
     PartitionProduceData {
@@ -72,6 +73,8 @@ message! {
 mod tests {
     use bytes::Bytes;
 
+    use smallvec::smallvec;
+
     use super::*;
     use crate::wire::{Message, Reader, Writer};
 
@@ -79,9 +82,9 @@ mod tests {
         let request = ProduceRequest {
             acks: -1,
             timeout_ms: 30_000,
-            topic_data: vec![TopicProduceData {
+            topic_data: smallvec![TopicProduceData {
                 name: Text::from_static("topic"),
-                partition_data: vec![PartitionProduceData {
+                partition_data: smallvec![PartitionProduceData {
                     index: 1,
                     records: Records::Bytes(Bytes::from_static(&[0xaa, 0xbb, 0xcc])),
                 }],
