@@ -304,12 +304,13 @@ impl Segment {
         interval: u64,
         fault: &str,
     ) -> Result<(), Error> {
-        tracing::warn!("indexes of segment {place}: {fault}: built anew");
         let mut built = Segment::unindexed(self.base_offset, self.size);
         built.index(&self.file(cache, place)?, place, &mut Growth::default(), interval)?;
         if let Some(largest) = built.largest {
             built.times.note(self.base_offset, largest);
         }
+        // Behind what may fail: who reads on a damaged segment comes again and again.
+        tracing::warn!("indexes of segment {place}: {fault}: built anew");
         cache.forget(place);
         (self.offsets, self.times, self.largest) = (built.offsets, built.times, built.largest);
         self.is_rebuilt = true;

@@ -17,7 +17,9 @@ pub(crate) fn code_of(error: &Error) -> ErrorCode {
         Error::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         Error::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
         // Clients try these again, at another broker or after this one is mended.
-        Error::Offline(_) | Error::Corrupt(_) | Error::Io { .. } => ErrorCode::KafkaStorageError,
+        Error::Offline(_) | Error::Io { .. } => ErrorCode::KafkaStorageError,
+        // As Apache Kafka says it of its own segments too: consumers tell of it and do not skip what is there.
+        Error::Corrupt(_) => ErrorCode::CorruptMessage,
     }
 }
 

@@ -211,7 +211,7 @@ async fn collect(fetch: &Fetch, call: &Call) -> Collected {
     let mut is_final = false;
     let mut seen = Shares::new();
     for (Asked { topic, partition }, (place, id)) in fetch.asked.iter().zip(places) {
-        let answer = answers.take(place).and_then(|answer| answer.map_err(|error| told(&error)));
+        let answer = answers.take(place).and_then(|answer| answer.map_err(|error| told(&error, call)));
         if let (Ok(answer), Some(id)) = (&answer, id) {
             seen.add(&call.shard, id, WatchedPartition { id, seen: answer.end });
         }
@@ -233,10 +233,13 @@ fn read_of(id: PartitionId, partition: &FetchPartition) -> ReadPartition {
     ReadPartition { id, offset: partition.fetch_offset, len_max }
 }
 
-fn told(error: &Error) -> ErrorCode {
-    // Of a directory that is offline the log has a line already, and readers ask again all the time.
+fn told(error: &Error, call: &Call) -> ErrorCode {
+    // Of a directory that is offline the log has a line already.
     if matches!(error, Error::Corrupt(_) | Error::Io { .. }) {
-        tracing::error!("a fetch failed: {error}");
+        let fault = error.to_string();
+        if call.shard.read_faults().is_news(&fault, call.shard.host().clock.now_ms()) {
+            tracing::error!("a fetch failed: {fault}");
+        }
     }
     code_of(error)
 }

@@ -20,8 +20,9 @@ use super::command::{
     Append, AppendResult, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FindMarks, FindOffsets,
     FindProducers, FoundOffset, OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition,
 };
-use super::reply::Replies;
 use super::mailbox::{Lanes, Mailbox};
+use super::reply::Replies;
+use super::told::Told;
 use super::watches::Watches;
 use crate::api::fetch_sessions::FetchSessions;
 use crate::broker::Broker;
@@ -81,8 +82,10 @@ pub struct LocalShard {
     state: RefCell<State>,
     /// What busy connections receive into.
     receive_pool: ReceivePool,
-    append_replies: Replies<Few<AppendResult>>,
     /// Responses are encoded here and split off.
+    append_replies: Replies<Few<AppendResult>>,
+    /// What reads have failed at.
+    read_faults: Told,
     encode_buf: RefCell<Vec<u8>>,
     /// Producer ids that this shard may give out without asking the controller.
     producer_ids: Cell<Range<i64>>,
@@ -151,6 +154,7 @@ impl LocalShard {
                 groups,
                 reading_in: HashMap::new(),
             append_replies: Replies::default(),
+            read_faults: Told::default(),
             }),
             receive_pool: ReceivePool::default(),
             encode_buf: RefCell::default(),
@@ -331,6 +335,10 @@ impl LocalShard {
                 answer(reply, ());
             }
             Command::FailDir(dir) => {
+            Command::Order(order) => self.order(order),
+        }
+    }
+
                 let mut state = self.state.borrow_mut();
                 state.engine.fail_dir(dir);
                 self.progress(&mut state);
@@ -341,8 +349,9 @@ impl LocalShard {
         &self.append_replies
     }
 
-            Command::Order(order) => self.order(order),
-        }
+    /// What reads have failed at.
+    pub(crate) fn read_faults(&self) -> &Told {
+        &self.read_faults
     }
 
     fn append(&self, Append { partitions, reply }: Append) {

@@ -5,8 +5,9 @@ mod command;
 mod local;
 mod mailbox;
 #[cfg(test)]
-mod reply;
 pub(crate) mod planted;
+mod reply;
+mod told;
 mod watches;
 
 pub(crate) use command::{
@@ -15,9 +16,9 @@ pub(crate) use command::{
     ReadAnswer, ReadPartition, Watch, WatchedPartition,
 };
 pub(crate) use local::io_error;
-pub(crate) use reply::{Answer, Reply, channel};
 pub use local::{Host, LocalShard, ShardParts, Stopped};
 pub use mailbox::{Lanes, Mailbox, connect};
+pub(crate) use reply::{Answer, Reply, channel};
 
 use logmill_engine::partition::PartitionId;
 
