@@ -125,6 +125,25 @@ impl<E: Entry> EntryFile<E> {
         Ok(page.partition_point(is_before).checked_sub(1).map(|last| page[last]))
     }
 
+    /// The first entry for which `is_before` does not hold, which it does for all in front of that.
+    pub(crate) fn ceiling(
+        &self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        is_before: impl Fn(&E) -> bool,
+    ) -> io::Result<Option<E>> {
+        let (mut from, mut to) = (0, self.len());
+        while from < to {
+            let middle = from + (to - from) / 2;
+            if is_before(&self.get(cache, place, middle)?) {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        (from < self.len()).then(|| self.get(cache, place, from)).transpose()
+    }
+
     fn page<'c>(&self, cache: &'c mut Cache, place: &Place<'_>, number: u32) -> io::Result<&'c [E]> {
         let count = Self::PER_PAGE.min(self.in_file - number * Self::PER_PAGE) as usize;
         let page_len = Self::PER_PAGE as usize * size_of::<E>();

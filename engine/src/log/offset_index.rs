@@ -34,9 +34,25 @@ impl OffsetIndex {
         let found = self.floor(cache, place, |entry| {
             entry.last_offset(base_offset).is_some_and(|last_offset| last_offset <= offset)
         })?;
-        Ok(found.map(|entry| Claim {
-            last_offset: entry.last_offset(base_offset).unwrap_or(-1),
-            position: entry.position().unwrap_or(u64::MAX),
-        }))
+        Ok(found.map(|entry| claim(&entry, place)))
+    }
+
+    /// The first batch at `position` or behind it, among those with an entry. What cannot be an entry is claimed
+    /// to lie where no batch is.
+    pub(crate) fn batch_from(
+        &self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        position: u64,
+    ) -> io::Result<Option<Claim>> {
+        let found = self.ceiling(cache, place, |entry| entry.position().is_some_and(|at| at < position))?;
+        Ok(found.map(|entry| claim(&entry, place)))
+    }
+}
+
+fn claim(entry: &OffsetEntry, place: &Place<'_>) -> Claim {
+    Claim {
+        last_offset: entry.last_offset(place.base_offset).unwrap_or(-1),
+        position: entry.position().unwrap_or(u64::MAX),
     }
 }

@@ -296,6 +296,34 @@ impl Segment {
         Ok(walk)
     }
 
+    /// An offset that no batch in front of `position` reaches: that of the first batch from there on which has an
+    /// index entry. `None`: there is no such batch.
+    pub(crate) fn bound_at(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        interval: u64,
+        position: u64,
+    ) -> Result<Option<i64>, Error> {
+        let mut window = [0; HEADERS_WINDOW];
+        let file = self.file(cache, place)?;
+        let mut walk = Walk::new(&file, 0, self.size, &mut window);
+        let fault = match self.offsets.batch_from(cache, place, position) {
+            Ok(None) => return Ok(None),
+            Ok(Some(claim)) => {
+                walk.go_to(claim.position);
+                match confirm(&mut walk, &claim).map_err(reading(place))? {
+                    None => return Ok(Some(claim.last_offset)),
+                    Some(fault) => fault,
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        self.rebuild(cache, place, interval, &fault)?;
+        let claim = self.offsets.batch_from(cache, place, position).map_err(reading(place))?;
+        Ok(claim.map(|claim| claim.last_offset))
+    }
+
     /// Builds the indexes anew from the batches' headers, in memory. The files follow at a clean stop.
     pub(crate) fn rebuild(
         &mut self,

@@ -117,6 +117,11 @@ impl AbortedTransactions {
         Ok(())
     }
 
+    /// Whether a marker of this segment or a later one has aborted one.
+    pub(super) fn has_from(&self, segment: i64) -> bool {
+        self.files.range(segment..).any(|(_, index)| index.entries > 0)
+    }
+
     /// Whether a marker of this segment has aborted one.
     pub(super) fn has_of_segment(&self, segment: i64) -> bool {
         self.files.get(&segment).is_some_and(|index| index.entries > 0)

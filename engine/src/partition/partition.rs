@@ -297,9 +297,10 @@ impl Partition {
         let end = self.end_at(cache, visible)?;
         let slice = self.log.slice(cache, offset, end, len_max)?;
         let aborted = match (&slice, isolation) {
-            (Some(slice), Isolation::Committed) => {
+            (Some(slice), Isolation::Committed) if self.state.aborted.has_from(slice.segment) => {
                 self.confirm_aborted(cache, slice.segment)?;
-                self.state.aborted.find_between(cache.disk(), slice.segment, offset, visible)?
+                let until = visible.min(self.log.bound_of(cache, slice)?);
+                self.state.aborted.find_between(cache.disk(), slice.segment, offset, until)?
             }
             _ => Vec::new(),
         };

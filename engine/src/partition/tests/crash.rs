@@ -2,7 +2,7 @@
 //! operation of the start after that: appends, rolls, waves, retention, deleted records, truncation, and the
 //! deletion of the topic and another one of its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zerocopy::IntoBytes;
 
@@ -298,7 +298,7 @@ fn read_all(running: &mut Running, what: &str) -> BTreeMap<i64, Vec<u8>> {
 fn check_aborted(running: &mut Running, read: &BTreeMap<i64, Vec<u8>>, what: &str) {
     let Running { partition, cache, .. } = running;
     let bounds = partition.bounds();
-    let (mut open, mut expected) = (None, Vec::new());
+    let (mut open, mut expected) = (None, BTreeSet::new());
     for (base_offset, bytes) in read {
         let header = BatchView::split_first(bytes).unwrap().0.header;
         if header.is_control() {
@@ -308,9 +308,13 @@ fn check_aborted(running: &mut Running, read: &BTreeMap<i64, Vec<u8>>, what: &st
             open.get_or_insert(*base_offset);
         }
     }
-    let fetched = partition.fetch(cache, bounds.start, 1 << 20, Isolation::Committed).unwrap();
-    if fetched.slice.is_some() {
-        let found: Vec<_> = fetched.aborted.iter().map(|entry| entry.last_offset()).collect();
+    let mut found = BTreeSet::new();
+    for base_offset in read.keys().filter(|base_offset| **base_offset < bounds.stable) {
+        let offset = bounds.start.max(*base_offset);
+        let fetched = partition.fetch(cache, offset, 0, Isolation::Committed).unwrap();
+        found.extend(fetched.aborted.iter().map(|entry| entry.last_offset()));
+    }
+    if bounds.start < bounds.stable {
         assert_eq!(found, expected, "{what}");
     }
 }

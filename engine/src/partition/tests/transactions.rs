@@ -173,3 +173,108 @@ fn a_flipped_bit_in_an_index_of_aborted_transactions_is_refused_or_harmless() {
     }
     assert!(refused >= 26 * 8, "version, producer, and both offsets: {refused}");
 }
+
+/// Larger segments, each of several index entries.
+const LARGER: LogLimits = LogLimits {
+    segment_bytes: 3_000,
+    segment_ms: i64::MAX,
+    segment_jitter_ms: 0,
+    index_bytes_max: 1 << 20,
+    index_interval_bytes: 300,
+};
+
+/// A transaction as Apache Kafka's index of aborted ones has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Aborted {
+    id: i64,
+    first: i64,
+    last: i64,
+    last_stable: i64,
+}
+
+/// What a single-threaded reading of Apache Kafka's code says that it answers: `LocalLog.addAbortedTransactions`
+/// with its index entries made as `LogSegment.append` makes them.
+fn as_apache(running: &Running, aborted: &[Aborted], offset: i64, len_max: u32) -> Vec<i64> {
+    let mut bases: Vec<(i64, Vec<u8>)> = Vec::new();
+    for name in running.names(".log") {
+        let bytes = running.disk.read(&PathBuf::from(DIR).join(&name)).unwrap();
+        bases.push((name.trim_end_matches(".log").parse().unwrap(), bytes));
+    }
+    bases.sort_unstable();
+    let at = bases.iter().rposition(|(base, _)| *base <= offset).unwrap();
+    let (mut position, mut since_entry, mut start, mut behind) = (0, 0, None, None);
+    let mut rest = &bases[at].1[..];
+    let len = bases[at].1.len() as u64;
+    let mut entries = Vec::new();
+    while let Some((batch, after)) = crate::format::BatchView::split_first(rest) {
+        let size = (rest.len() - after.len()) as u64;
+        let last = batch.header.last_offset();
+        if since_entry > LARGER.index_interval_bytes {
+            entries.push((last, position));
+            since_entry = 0;
+        }
+        since_entry += size;
+        if start.is_none() && last >= offset {
+            start = Some(position);
+            behind = Some(position + u64::from(len_max).max(size).min(len - position));
+        }
+        position += size;
+        rest = after;
+    }
+    let entry = entries.iter().find(|(_, position)| Some(*position) >= behind);
+    let next_segment = bases.get(at + 1).map_or(running.partition.end().offset, |(base, _)| *base);
+    let until = entry.map_or(next_segment, |(last, _)| *last);
+    let mut found = Vec::new();
+    for Aborted { id, first, last, last_stable } in aborted {
+        if *last >= offset && *first < until {
+            found.push(*id);
+        }
+        if *last_stable >= until {
+            break;
+        }
+    }
+    found
+}
+
+#[test]
+fn a_fetch_tells_of_the_aborted_transactions_that_apache_kafka_tells_of() {
+    let disk = new_disk(0);
+    let mut cache = Cache::new(Arc::new(disk.clone()), CacheLimits { files: 8, pages: 8 });
+    let config = PartitionConfig { log: LARGER, ..config() };
+    let journalled = Journalled { point: None, replayed: &[] };
+    let (partition, _) =
+        Partition::open(&mut cache, Path::new(DIR), config, (&NEW, &journalled), NOW_MS).unwrap();
+    let mut running = Running { disk, cache, partition, point: None };
+    let mut aborted = Vec::new();
+    // One transaction encloses all others.
+    running.append_of_coordinator(transactional(999, 0)).unwrap();
+    for id in 0..100 {
+        let first = running.append_of_coordinator(transactional(id, 0)).unwrap().base_offset;
+        let is_commit = id % 3 == 0;
+        let last = running.append_of_coordinator(marker(id, is_commit)).unwrap().base_offset;
+        if !is_commit {
+            aborted.push(Aborted { id, first, last, last_stable: 0 });
+        }
+    }
+    let last = running.append_of_coordinator(marker(999, false)).unwrap().base_offset;
+    aborted.push(Aborted { id: 999, first: 0, last, last_stable: last + 1 });
+    for id in 1_000..1_100 {
+        let first = running.append_of_coordinator(transactional(id, 0)).unwrap().base_offset;
+        let last = running.append_of_coordinator(marker(id, false)).unwrap().base_offset;
+        aborted.push(Aborted { id, first, last, last_stable: last + 1 });
+    }
+    running.wave().unwrap();
+    assert!(running.names(".log").len() > 5);
+    let mut told = Vec::new();
+    for offset in 0..running.partition.end().offset {
+        for len_max in [0, 700, 1_500, u32::MAX] {
+            let cache = &mut running.cache;
+            let fetched = running.partition.fetch(cache, offset, len_max, Isolation::Committed).unwrap();
+            let ids: Vec<i64> = fetched.aborted.iter().map(AbortedEntry::producer_id).collect();
+            let expected = as_apache(&running, &aborted, offset, len_max);
+            assert_eq!(ids, expected, "from offset {offset}, {len_max} bytes");
+            told.push(ids.len());
+        }
+    }
+    assert!(told.iter().all(|told| *told < 30), "{:?} are more than a segment holds", told.iter().max());
+}
