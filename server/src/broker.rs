@@ -15,7 +15,7 @@ use logmill_engine::shard::OpenPartition;
 
 use crate::clean_stop;
 use crate::clock::SystemClock;
-use crate::config::{Config, Io, Listener};
+use crate::config::{self, Config, Io, Listener};
 use crate::journals::{self, Journals, Pace};
 use crate::metadata::{
     ApacheTopics, Checkpoints, Image, LogDirs, TopicStore, prepare_log_dirs, run_controller,
@@ -396,10 +396,20 @@ pub(crate) fn serve_shard(
         let looking = look_at_connections(shard.clone(), look_every_ms);
         shard.host().runtime.spawn(Box::pin(looking));
     }
+    if shard.broker().config.ack == config::Ack::PageCache {
+        shard.host().runtime.spawn(Box::pin(flush_late(shard.clone())));
+    }
     for (index, listener) in listeners.into_iter().enumerate() {
         shard.host().runtime.spawn(Box::pin(accept::run(listener, index, shard.clone())));
     }
     Ok(shard)
+}
+
+async fn flush_late(shard: Rc<LocalShard>) {
+    loop {
+        shard.host().runtime.sleep(shard.broker().config.flush_check_interval_ms).await;
+        shard.flush_late();
+    }
 }
 
 async fn look_at_connections(shard: Rc<LocalShard>, every_ms: u64) {

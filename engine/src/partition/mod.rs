@@ -17,6 +17,6 @@ mod transactions;
 pub use crate::format::PartitionId;
 pub use bounds::{Bounds, Isolation};
 pub use epochs::EpochEnd;
-pub use partition::{Ack, Appended, Fetched, Marks, Partition, PartitionConfig, TimeQuery};
+pub use partition::{Ack, Appended, Fetched, FlushLimits, Marks, Partition, PartitionConfig, TimeQuery};
 pub use producer::Marker;
 pub use state::{Journalled, Known};

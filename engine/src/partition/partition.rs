@@ -21,6 +21,17 @@ pub enum Ack {
     Durable,
     /// The kernel has the bytes: Apache Kafka's meaning.
     PageCache,
+    /// The same, but that the log is synced now and then.
+    Flushed(FlushLimits),
+}
+
+/// When a log is synced whose appends are acknowledged from the page cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushLimits {
+    /// After so many records, before the last of them is acknowledged: `flush.messages`.
+    pub messages: i64,
+    /// When a record has waited for so long: `flush.ms`.
+    pub ms: i64,
 }
 
 /// What a topic's settings mean to the engine.

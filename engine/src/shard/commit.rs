@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::behind::Done;
+use super::flush::Unflushed;
 use super::log_dir::LogDir;
 use super::op::Op;
 use super::shard::{Shard, Slot};
@@ -58,21 +59,28 @@ impl Shard {
         let is_new = end != end_before;
         let wave = match slot.partition.ack() {
             Ack::Durable if is_new => Some(dir.waves.enroll(id)),
+            Ack::Flushed(limits)
+                if is_new && slot.unflushed.add(end.offset - end_before.offset, limits, now_ms) =>
+            {
+                (slot.unflushed, slot.share) = (Unflushed::default(), Share::Direct);
+                Some(dir.waves.enroll(id))
+            }
             // A repeated batch waits for the wave of the first one.
-            Ack::Durable
-                if appended.end_offset > slot.partition.bounds().readable
+            Ack::Durable | Ack::Flushed(_)
+                if !is_new
+                    && appended.end_offset > slot.partition.bounds().readable
                     && !planted(Bug::DuplicateAckedBeforeWave) =>
             {
                 dir.waves.covering(id)
             }
             Ack::Durable => None,
-            Ack::PageCache => {
+            Ack::PageCache | Ack::Flushed(_) => {
                 if slot.partition.publish(end) {
                     self.progress.advanced.push(id);
                 }
                 // Nobody waits for it, but the recovery point does.
                 if end.segment != end_before.segment {
-                    slot.share = Share::Direct;
+                    (slot.unflushed, slot.share) = (Unflushed::default(), Share::Direct);
                     dir.waves.enroll(id);
                 }
                 None
@@ -113,8 +121,8 @@ impl Shard {
                 slot.partition.publish(end);
             }
             covered.push((id, end));
-        self.dirs[dir].waves.give_dirty_back(dirty);
         }
+        self.dirs[dir].waves.give_dirty_back(dirty);
         self.dirs[dir].counts.wave_syncs += ops as u64;
         if let Some(frame) = self.dirs[dir].take_frame() {
             let token = Op::Frame { dir }.token();
@@ -215,9 +223,9 @@ impl Shard {
             }
             if let Some(mark) = slot.direct.take() {
                 self.became_durable(dir, mark);
-        self.dirs[dir].waves.give_covered_back(finished.covered);
             }
         }
+        self.dirs[dir].waves.give_covered_back(finished.covered);
         self.progress.released.push(Ticket { dir, wave: finished.wave });
     }
 

@@ -3,6 +3,7 @@
 mod behind;
 mod commit;
 mod counts;
+mod flush;
 mod limits;
 mod log_dir;
 mod op;

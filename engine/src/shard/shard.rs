@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::commit::{Mark, Share};
 use super::counts::CommitCounts;
+use super::flush::Unflushed;
 use super::limits::CommitLimits;
 use super::log_dir::LogDir;
 use super::read_in::ReadsIn;
@@ -92,6 +93,8 @@ pub(super) struct Slot {
     pub(super) is_behind: bool,
     /// Bytes that were appended since it was last marked.
     pub(super) unmarked_bytes: u64,
+    /// Counted where its log is synced now and then.
+    pub(super) unflushed: Unflushed,
 }
 
 impl Shard {
@@ -126,8 +129,16 @@ impl Shard {
         let partition = self.open_replayed(&path, opened, now_ms)?;
         let (dir, share) = (opened.dir, Share::default());
         let topic = opened.topic.clone();
-        let mut slot =
-            Slot { partition, topic, dir, share, direct: None, is_behind: false, unmarked_bytes: 0 };
+        let mut slot = Slot {
+            partition,
+            topic,
+            dir,
+            share,
+            direct: None,
+            is_behind: false,
+            unmarked_bytes: 0,
+            unflushed: Unflushed::default(),
+        };
         if let Some(journal) = &mut self.dirs[dir].journal {
             // What was found is on the device, and verified where it had to be.
             journal.set_state(slot.mark(opened.id, &self.cache).0.record);

@@ -13,6 +13,12 @@ use super::topic::{TopicEffect, TopicKey, TopicOverrides};
 use super::value::{Value, ValueType};
 use super::{Ack, Config, Io, Layers};
 
+/// A `log.flush.scheduler.interval.ms` that nobody has set: Apache Kafka then never looks for a log that is due,
+/// also where `flush.ms` is set.
+const NO_FLUSH_CHECKS: u64 = i64::MAX as u64;
+/// How often that is done here.
+const FLUSH_CHECK_INTERVAL_MS: u64 = 1_000;
+
 /// What the broker runs on, as far as defaults depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
@@ -285,6 +291,10 @@ impl Loader {
             offsets_topic_segment_bytes: self.int("offsets.topic.segment.bytes"),
             producer_expiration_ms: self.int("producer.id.expiration.ms").into(),
             retention_check_interval_ms: self.interval("log.retention.check.interval.ms"),
+            flush_check_interval_ms: match self.interval("log.flush.scheduler.interval.ms") {
+                NO_FLUSH_CHECKS => FLUSH_CHECK_INTERVAL_MS,
+                interval_ms => interval_ms,
+            },
             checkpoint_interval_ms: self.interval("log.flush.offset.checkpoint.interval.ms"),
             offset_metadata_len_max: self.int("offset.metadata.max.bytes"),
             socket_request_max_bytes: self.count("socket.request.max.bytes"),

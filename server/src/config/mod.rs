@@ -60,6 +60,9 @@ pub struct Config {
     pub producer_expiration_ms: i64,
     /// `log.retention.check.interval.ms`
     pub retention_check_interval_ms: u64,
+    /// How often logs are looked at for records that have waited for their `flush.ms`:
+    /// `log.flush.scheduler.interval.ms`
+    pub flush_check_interval_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub checkpoint_interval_ms: u64,
     /// `offset.metadata.max.bytes`: the longest text beside an offset, in the units of UTF-16.

@@ -11,9 +11,6 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 const NO_TIERS: TopicEffect = Ignored("there is no tiered storage");
-const NOT_FLUSHED: TopicEffect = Ignored(
-    "what is acknowledged is on the device anyway; with logmill.ack=page-cache it is left to the kernel",
-);
 const KEPT: TopicEffect = Ignored("nothing is compacted yet");
 const ALONE: TopicEffect = Ignored("the broker has nobody to replicate with");
 
@@ -87,16 +84,16 @@ pub(super) static TOPIC_KEYS: &[TopicKey] = &[
         Long,
         AtLeast(1),
         &[is("log.flush.interval.messages")],
-        NOT_FLUSHED,
-        "With logmill.ack=page-cache: a log is synced after this many records.",
+        Honoured,
+        "With logmill.ack=page-cache: a log is synced after this many records, before the last one is acknowledged.",
     ),
     topic(
         "flush.ms",
         Long,
         AtLeast(0),
         &[is("log.flush.interval.ms"), is("log.flush.scheduler.interval.ms")],
-        NOT_FLUSHED,
-        "With logmill.ack=page-cache: a log is synced when a record has waited for this long.",
+        Honoured,
+        "With logmill.ack=page-cache: a log is synced when a record has waited for this long. Looked at every log.flush.scheduler.interval.ms, or every second where that is unset.",
     ),
     topic(
         "retention.bytes",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use logmill_engine::format::{BatchRules, Compression, TimestampRule, Uuid};
 use logmill_engine::journal::PartitionReplay;
 use logmill_engine::log::{LogLimits, Retention};
-use logmill_engine::partition::{Ack, Known, PartitionConfig, PartitionId};
+use logmill_engine::partition::{Ack, FlushLimits, Known, PartitionConfig, PartitionId};
 use logmill_engine::shard::OpenPartition;
 
 use crate::config::topic::TimestampType;
@@ -80,7 +80,7 @@ impl Topic {
             leader_epoch: LEADER_EPOCH,
             ack: match config.ack {
                 // Coordinators tell of what they wrote as of something that has happened.
-                config::Ack::PageCache if !topic_name::is_internal(&self.name) => Ack::PageCache,
+                config::Ack::PageCache if !topic_name::is_internal(&self.name) => ack_of_page_cache(topic),
                 config::Ack::PageCache | config::Ack::Durable => Ack::Durable,
             },
             producer_expiration_ms: config.producer_expiration_ms,
@@ -91,6 +91,16 @@ impl Topic {
             },
             delete_delay_ms: topic.file_delete_delay_ms,
         }
+    }
+}
+
+/// Where an acknowledgement means that the kernel has the bytes.
+fn ack_of_page_cache(topic: &TopicConfig) -> Ack {
+    let limits = FlushLimits { messages: topic.flush_messages, ms: topic.flush_ms };
+    if limits == (FlushLimits { messages: i64::MAX, ms: i64::MAX }) {
+        Ack::PageCache
+    } else {
+        Ack::Flushed(limits)
     }
 }
 

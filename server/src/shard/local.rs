@@ -83,10 +83,10 @@ pub struct LocalShard {
     /// What busy connections receive into.
     receive_pool: ReceivePool,
     /// Responses are encoded here and split off.
+    encode_buf: RefCell<Vec<u8>>,
     append_replies: Replies<Few<AppendResult>>,
     /// What reads have failed at.
     read_faults: Told,
-    encode_buf: RefCell<Vec<u8>>,
     /// Producer ids that this shard may give out without asking the controller.
     producer_ids: Cell<Range<i64>>,
     /// Where orders go, on the controller's shard.
@@ -153,11 +153,11 @@ impl LocalShard {
                 watches: Watches::default(),
                 groups,
                 reading_in: HashMap::new(),
-            append_replies: Replies::default(),
-            read_faults: Told::default(),
             }),
             receive_pool: ReceivePool::default(),
             encode_buf: RefCell::default(),
+            append_replies: Replies::default(),
+            read_faults: Told::default(),
             producer_ids: Cell::new(0..0),
             orders: RefCell::new(None),
             creating: RefCell::new(HashSet::new()),
@@ -335,15 +335,15 @@ impl LocalShard {
                 answer(reply, ());
             }
             Command::FailDir(dir) => {
-            Command::Order(order) => self.order(order),
-        }
-    }
-
                 let mut state = self.state.borrow_mut();
                 state.engine.fail_dir(dir);
                 self.progress(&mut state);
             }
             Command::Measure(reply) => answer(reply, self.counts()),
+            Command::Order(order) => self.order(order),
+        }
+    }
+
     /// Channels for what becomes of appends.
     pub(crate) fn append_replies(&self) -> &Replies<Few<AppendResult>> {
         &self.append_replies
@@ -362,6 +362,14 @@ impl LocalShard {
         state.appends.enroll(results, reply);
         state.engine.submit();
         self.progress(&mut state);
+    }
+
+    /// Has logs synced whose records have waited for long enough.
+    pub(crate) fn flush_late(&self) {
+        let state = &mut *self.state.borrow_mut();
+        state.engine.flush_late(self.host.clock.now_ms());
+        state.engine.submit();
+        self.progress(state);
     }
 
     /// Takes up finished syncs, and starts the next waves.
