@@ -5,8 +5,28 @@ use crate::crash::{FailingArgs, KillsArgs, PowerArgs, StartArgs, TakeoverArgs};
 use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
 use crate::limits::{ColdArgs, ConnectionsArgs, StrangersArgs, WarmArgs};
-use crate::rig::Error;
+use crate::rig::{self, Error};
 use crate::waiting::WaitingArgs;
+
+/// What to measure, and how.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Has the kernel refuse io_uring, as in a container with the default seccomp profile.
+    #[arg(long)]
+    without_io_uring: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+impl Arguments {
+    /// Runs it to the end.
+    pub fn run(&self) -> Result<(), Error> {
+        if self.without_io_uring {
+            rig::give_up_io_uring().map_err(Error::io("giving up io_uring"))?;
+        }
+        self.command.run()
+    }
+}
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]

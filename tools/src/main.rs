@@ -24,8 +24,7 @@ enum Command {
     #[command(subcommand)]
     Log(log::LogCommand),
     /// Measures it, beside Apache Kafka and beside the least that a broker can do.
-    #[command(subcommand)]
-    Bench(logmill_bench::command::Command),
+    Bench(logmill_bench::command::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Server(arguments) => server::run(&arguments),
         Command::Log(command) => command.run(),
-        Command::Bench(command) => command.run().map_err(Into::into),
+        Command::Bench(arguments) => arguments.run().map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

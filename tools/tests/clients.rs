@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -15,8 +16,15 @@ use logmill_bench::rig::{Broker, Jars, LogmillOptions};
 /// Combinations of five codecs and three acks.
 const COMBINATIONS: u32 = 15;
 
-fn logmill() -> Broker {
-    Broker::logmill(LogmillOptions::new(env!("CARGO_BIN_EXE_logmill"))).unwrap()
+/// A broker as it starts by itself, and one with plain system calls where the kernel refuses io_uring.
+fn brokers() -> [Broker; 2] {
+    let mut options = LogmillOptions::new(env!("CARGO_BIN_EXE_logmill"));
+    // Of topics that are made on the way; the programs that make their own ask for as many.
+    options.properties.push(("num.partitions".to_owned(), "2".to_owned()));
+    let mut without_ring = options.clone();
+    without_ring.properties.push(("logmill.io".to_owned(), "syscalls".to_owned()));
+    without_ring.without_io_uring = true;
+    [options, without_ring].map(|options| Broker::logmill(options).unwrap())
 }
 
 /// Where the programs are.
@@ -46,10 +54,18 @@ fn run(command: &mut Command) -> String {
     printed
 }
 
-/// The program's last line says that everything held.
-fn check(family: &str, command: &mut Command) {
-    let printed = run(command);
-    assert_eq!(printed.lines().last(), Some(format!("{family}: {COMBINATIONS} combinations").as_str()));
+/// Runs a program against each broker, by the arguments that it takes. Its last line says that everything held.
+fn check(family: &str, command: impl Fn(&str) -> Command) {
+    for broker in brokers() {
+        let printed = run(&mut command(&broker.bootstrap()));
+        assert_eq!(printed.lines().last(), Some(format!("{family}: {COMBINATIONS} combinations").as_str()));
+    }
+}
+
+fn command(program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
 }
 
 /// The Python of an environment with the packages that are pinned.
@@ -70,17 +86,15 @@ fn python() -> PathBuf {
 
 fn check_python(family: &str, program: &str) {
     let python = python();
-    let broker = logmill();
     let program = programs("python").join(program);
     // Nothing is written beside the sources.
-    check(family, Command::new(python).arg("-B").arg(program).arg(broker.bootstrap()));
+    check(family, |bootstrap| command(&python, &["-B", program.to_str().unwrap(), bootstrap]));
 }
 
 fn check_go(family: &str) {
     let program = set_up_in(family).join("program");
     run(Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(programs(family)));
-    let broker = logmill();
-    check(family, Command::new(program).arg(broker.bootstrap()));
+    check(family, |bootstrap| command(&program, &[bootstrap]));
 }
 
 #[test]
@@ -116,6 +130,24 @@ fn java_reads_what_it_wrote() {
     let class_path = format!("{}/*:{}", libs.display(), classes.display());
     let source = programs("java").join("RoundTrip.java");
     run(Command::new("javac").args(["-cp", &class_path, "-d"]).arg(&classes).arg(source));
-    let broker = logmill();
-    check("Java", Command::new("java").args(["-cp", &class_path, "RoundTrip"]).arg(broker.bootstrap()));
+    check("Java", |bootstrap| command("java", &["-cp", &class_path, "RoundTrip", bootstrap]));
+}
+
+#[test]
+#[ignore = "needs crates and a C compiler: cargo ci clients"]
+fn rdkafka_reads_what_it_wrote() {
+    let target = set_up_in("rdkafka");
+    let manifest = programs("rdkafka").join("Cargo.toml");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = command(cargo, &["build", "--quiet", "--locked", "--manifest-path"]);
+    run(build.arg(manifest).arg("--target-dir").arg(&target));
+    let program = target.join("debug/round-trip");
+    check("rdkafka", |bootstrap| command(&program, &[bootstrap]));
+}
+
+#[test]
+#[ignore = "needs kcat: cargo ci clients"]
+fn kcat_reads_what_it_wrote() {
+    let program = programs("kcat").join("round-trip.sh");
+    check("kcat", |bootstrap| command(&program, &[bootstrap]));
 }

@@ -32,6 +32,12 @@ pub(super) fn confine(command: &mut Command, without_io_uring: bool) -> io::Resu
     Ok(())
 }
 
+/// Makes the kernel answer this thread's `io_uring_setup` with EPERM from here on, and that of every thread and
+/// process that it starts.
+pub(crate) fn give_up_io_uring() -> io::Result<()> {
+    seccompiler::apply_filter(&no_io_uring()?).map_err(io::Error::other)
+}
+
 fn no_io_uring() -> io::Result<BpfProgram> {
     let arch = consts::ARCH.try_into().map_err(io::Error::other)?;
     let rules = [(libc::SYS_io_uring_setup, Vec::new())].into();
@@ -51,17 +57,23 @@ mod tests {
     /// Set for the copy of this program that asks for a ring.
     const ASK: &str = "RIG_TEST_ASK_FOR_A_RING";
 
+    /// Its value for one that gives rings up itself.
+    const AFTER_GIVING_UP: &str = "after giving up";
+
     #[test]
     fn ask_for_a_ring() {
-        if env::var_os(ASK).is_some() {
+        if let Some(when) = env::var_os(ASK) {
+            if when == AFTER_GIVING_UP {
+                give_up_io_uring().unwrap();
+            }
             let denied = IoUring::new(1).is_err_and(|error| error.raw_os_error() == Some(libc::EPERM));
             println!("{}", if denied { "ring denied" } else { "ring not denied" });
         }
     }
 
-    fn answer(without_io_uring: bool) -> String {
+    fn answer(without_io_uring: bool, when: &str) -> String {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "rig::confine::tests::ask_for_a_ring", "--nocapture"]).env(ASK, "");
+        command.args(["--exact", "rig::confine::tests::ask_for_a_ring", "--nocapture"]).env(ASK, when);
         confine(&mut command, without_io_uring).unwrap();
         let output = command.stderr(Stdio::inherit()).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
@@ -69,8 +81,9 @@ mod tests {
 
     #[test]
     fn io_uring_is_refused_to_the_child_alone() {
-        assert!(answer(true).contains("ring denied"));
+        assert!(answer(true, "").contains("ring denied"));
+        assert!(answer(false, AFTER_GIVING_UP).contains("ring denied"));
         let denied_here = IoUring::new(1).is_err_and(|error| error.raw_os_error() == Some(libc::EPERM));
-        assert_eq!(answer(false).contains("ring denied"), denied_here);
+        assert_eq!(answer(false, "").contains("ring denied"), denied_here);
     }
 }

@@ -30,6 +30,7 @@ mod tool;
 mod usage;
 
 pub use broker::{ApacheOptions, Broker, LogmillOptions};
+pub(crate) use confine::give_up_io_uring;
 pub use connection::Connection;
 pub use error::Error;
 pub use jars::{Jars, KAFKA_VERSION};
