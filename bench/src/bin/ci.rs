@@ -46,11 +46,11 @@ const MAVEN: Program = Program { probe: &["mvn", "--version"], install: "apt-get
 
 const E2FSPROGS: Program =
     Program { probe: &["mkfs.ext4", "-V"], install: "apt-get install --yes e2fsprogs" };
+const GO: Program = Program { probe: &["go", "version"], install: "apt-get install --yes golang-go" };
 const KCAT: Program = Program { probe: &["kcat", "-V"], install: "apt-get install --yes kcat" };
 /// The `rdkafka` crate builds librdkafka.
 const MAKE: Program =
     Program { probe: &["make", "--version"], install: "apt-get install --yes build-essential zlib1g-dev" };
-const GO: Program = Program { probe: &["go", "version"], install: "apt-get install --yes golang-go" };
 const PYTHON: Program =
     Program { probe: &["python3", "-m", "venv", "--help"], install: "apt-get install --yes python3-venv" };
 
@@ -144,11 +144,6 @@ const GROUPS: &[Group] = &[
         claim: "10,000 connections cost little, and strangers harm nobody",
         minutes: 1,
         needs: &[],
-    (
-        "cargo run --release -- bench --without-io-uring kills --override logmill.io=syscalls --kills 500",
-        6,
-        "the same without io_uring",
-    ),
         steps: &[
             cargo(&["run", "--release", "--", "bench", "connections", "--idle-seconds", "10"]),
             cargo(&["run", "--release", "--", "bench", "strangers"]),
@@ -166,6 +161,11 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
     ),
     ("cargo run --release -- bench power --cuts 200", 3, "what outlives a loss of power"),
     ("cargo run --release -- bench kills --kills 500", 6, "what outlives SIGKILL and SIGTERM"),
+    (
+        "cargo run --release -- bench --without-io-uring kills --override logmill.io=syscalls --kills 500",
+        6,
+        "the same without io_uring",
+    ),
     ("cargo run --release -- bench failing", 1, "what is served after a disk failed"),
     ("cargo run --release -- bench start", 8, "time to serve, and bytes read, after a crash"),
     (
@@ -186,6 +186,11 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
     ("cargo run --release -- bench connections", 3, "what 10,000 connections cost, and none"),
     ("cargo run --release -- bench strangers --requests 1000000", 10, "what strangers can do to others"),
     ("cargo run --release -- bench cold", 3, "what cold reads do to others"),
+    (
+        "cargo run --release -- bench cold --throttled",
+        1,
+        "how soon metadata comes beside cold reads of a slow disk",
+    ),
     ("cargo run --release -- bench warm", 1, "system calls of a fetch from the page cache"),
 ];
 

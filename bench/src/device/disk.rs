@@ -6,7 +6,7 @@ use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
@@ -39,6 +39,10 @@ pub(super) struct State {
     armed: Option<Cut>,
     failure: Option<Errno>,
     delay: Duration,
+    /// Bytes a second, where there is a bound.
+    rate: Option<u64>,
+    /// When what was asked for so far is done at that rate.
+    free_at: Instant,
     /// Cuts ordered so far.
     cuts: u64,
     /// Requests that came while the disk was silent.
@@ -80,6 +84,8 @@ impl State {
             armed: None,
             failure: None,
             delay: Duration::ZERO,
+            rate: None,
+            free_at: Instant::now(),
             cuts: 0,
             held: Vec::new(),
             lost,
@@ -101,8 +107,17 @@ impl State {
             Order::Fail(Failure::NoSpace) => self.failure = Some(Errno::ENOSPC),
             Order::Heal => self.failure = None,
             Order::Delay(delay) => self.delay = delay,
+            Order::Rate(bytes) => self.rate = Some(bytes),
         }
         Ok(())
+    }
+
+    /// How long it takes from now on until so many bytes more are read or written.
+    fn time_for(&mut self, bytes: usize, now: Instant) -> Duration {
+        let Some(rate) = self.rate else { return self.delay };
+        let transfer = Duration::from_secs_f64(bytes as f64 / rate as f64);
+        self.free_at = self.free_at.max(now) + transfer;
+        self.delay + (self.free_at - now)
     }
 
     /// Names the last cut that was ordered.
@@ -205,10 +220,10 @@ pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Disk {
-    /// The state, when the disk is as fast as it may be.
-    fn state(&self) -> MutexGuard<'_, State> {
-        let delay = lock(&self.state).delay;
-        thread::sleep(delay);
+    /// The state, when a request of so many bytes has taken its time.
+    fn state(&self, bytes: usize) -> MutexGuard<'_, State> {
+        let time = lock(&self.state).time_for(bytes, Instant::now());
+        thread::sleep(time);
         lock(&self.state)
     }
 
@@ -271,7 +286,7 @@ impl Filesystem for Disk {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.state().read(offset, size as usize, reply);
+        self.state(size as usize).read(offset, size as usize, reply);
     }
 
     fn write(
@@ -286,11 +301,11 @@ impl Filesystem for Disk {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.state().write(offset, data, reply);
+        self.state(data.len()).write(offset, data, reply);
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        self.state().flush(reply);
+        self.state(0).flush(reply);
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {

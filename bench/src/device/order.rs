@@ -19,6 +19,8 @@ pub(super) enum Order {
     Heal,
     /// Every request takes so much longer.
     Delay(Duration),
+    /// No more than so many bytes a second are read and written.
+    Rate(u64),
 }
 
 /// How the power goes.
@@ -83,6 +85,7 @@ impl fmt::Display for Order {
             Order::Fail(Failure::NoSpace) => f.write_str("fail ENOSPC"),
             Order::Heal => f.write_str("heal"),
             Order::Delay(delay) => write!(f, "delay {}", delay.as_millis()),
+            Order::Rate(bytes) => write!(f, "rate {bytes}"),
         }
     }
 }
@@ -119,6 +122,7 @@ impl FromStr for Order {
             ["fail", "ENOSPC"] => Some(Order::Fail(Failure::NoSpace)),
             ["heal"] => Some(Order::Heal),
             ["delay", ms] => ms.parse().ok().map(|ms| Order::Delay(Duration::from_millis(ms))),
+            ["rate", bytes] => bytes.parse().ok().filter(|bytes| *bytes > 0).map(Order::Rate),
             _ => None,
         };
         order.ok_or_else(|| format!("{line:?} is no order"))
@@ -163,6 +167,7 @@ mod tests {
             Order::Fail(Failure::NoSpace),
             Order::Heal,
             Order::Delay(Duration::from_millis(250)),
+            Order::Rate(50_000_000),
         ] {
             assert_eq!(order.to_string().parse(), Ok(order));
         }
@@ -170,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_refused() {
-        for line in ["", "cut", "cut later all silent", "cut flush:x all silent", "fail EAGAIN", "heal now"] {
+        for line in
+            ["", "cut", "cut later all silent", "cut flush:x all silent", "fail EAGAIN", "heal now", "rate 0"]
+        {
             assert!(line.parse::<Order>().is_err(), "{line}");
         }
     }

@@ -149,6 +149,11 @@ impl Volume {
         self.disk.order(Order::Heal)
     }
 
+    /// Makes the disk read and write no more than so many bytes a second.
+    pub(crate) fn limit_rate(&mut self, bytes: u64) -> Result<(), Error> {
+        self.disk.order(Order::Rate(bytes))
+    }
+
     /// The power is back: mounts anew what the disk has, and nothing else is known of it.
     pub(crate) fn reboot(&mut self) -> Result<(), Error> {
         self.release()?;

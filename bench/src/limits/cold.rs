@@ -13,6 +13,7 @@ use rustix::fs::Advice;
 use super::neighbour::Neighbour;
 use super::reader::Reader;
 use crate::crash::CommonArgs;
+use crate::device::{FileSystem, Volume, VolumeOptions, private};
 use crate::ledger::{Clients, Filling};
 use crate::rig::{Broker, Error};
 
@@ -26,6 +27,14 @@ const P99_MAX: Duration = Duration::from_millis(20);
 /// It may take so many times what it takes beside readers of warm data.
 const TIMES_MAX: u32 = 3;
 
+/// The disk of `--throttled`.
+const THROTTLED_BYTES_PER_SECOND: u64 = 50_000_000;
+/// It takes a reader so long to go through it as the readers have, and memory twice.
+const THROTTLED_MIB_MAX: usize = 1_024;
+const THROTTLED_JOURNAL_BYTES: u64 = 64 << 20;
+/// Metadata beside readers on it.
+const METADATA_P99_MAX: Duration = Duration::from_millis(50);
+
 /// Four catch-up readers of cold data, then of the same data when it is warm and at the rate that they had, beside a
 /// client that produces and fetches a thousand times a second on the same shard.
 #[derive(Debug, clap::Args)]
@@ -33,6 +42,10 @@ pub struct ColdArgs {
     /// How much there is to catch up with.
     #[arg(long, default_value_t = 8_192)]
     mib: usize,
+    /// Has the data on a disk of 50 MB/s, and measures how quickly metadata is answered. Needs root; the disk lies in
+    /// memory.
+    #[arg(long)]
+    throttled: bool,
     /// For how long they read at most.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -43,39 +56,30 @@ pub struct ColdArgs {
 impl ColdArgs {
     /// A line for cold, a line for warm, and an error where the neighbour waited too long.
     pub fn run(&self) -> Result<(), Error> {
+        if self.throttled {
+            return self.run_throttled();
+        }
         let mut options = self.common.broker(&[])?;
         options.properties.push(("logmill.shards".into(), "1".into()));
         let mut broker = Broker::logmill(options)?;
         let address = broker.address();
         let log = broker.log_file();
         let failed = |what: String| Error::with_log(format!("cold: {what}"), &log);
-        let filling = Filling {
-            topic: TOPIC,
-            partitions: 1,
-            mib: self.mib,
-            batch_bytes: BATCH_BYTES,
-            time_max: Duration::MAX,
-        };
-        Clients::create_topic(address, TOPIC, 1)
-            .and_then(|()| filling.write(address))
-            .map_err(|error| failed(format!("filling: {error}")))?;
+        fill(address, self.mib).map_err(|error| failed(format!("filling: {error}")))?;
         let mut neighbour =
             Neighbour::new(address).map_err(|error| failed(format!("the neighbour: {error}")))?;
-        let segments = segments(&broker.log_dir().join(format!("{TOPIC}-0")))
-            .map_err(|error| failed(format!("finding the segments: {error}")))?;
-        for segment in &segments {
-            forget(segment).map_err(|error| failed(format!("dropping {}: {error}", segment.display())))?;
-        }
+        let segments = forget_all(&broker.log_dir()).map_err(|error| failed(error.to_string()))?;
         let (cold, rate) = self
-            .read(address, &mut neighbour, f64::INFINITY)
+            .read(address, f64::INFINITY, |goes_on| neighbour.measure(goes_on))
             .map_err(|error| failed(format!("cold: {error}")))?;
         tell("cold", cold, rate);
         for segment in &segments {
             io::copy(&mut File::open(segment).map_err(Error::io("reading"))?, &mut io::sink())
                 .map_err(Error::io("warming"))?;
         }
-        let (warm, rate) =
-            self.read(address, &mut neighbour, rate).map_err(|error| failed(format!("warm: {error}")))?;
+        let (warm, rate) = self
+            .read(address, rate, |goes_on| neighbour.measure(goes_on))
+            .map_err(|error| failed(format!("warm: {error}")))?;
         tell("warm", warm, rate);
         broker.stop()?;
         if cold > P99_MAX || cold > warm * TIMES_MAX {
@@ -86,12 +90,48 @@ impl ColdArgs {
         Ok(())
     }
 
-    /// The neighbour's p99 while all readers read, at most so many bytes a second each, and what they had.
+    /// The same readers on a slow disk, beside a client that asks for metadata.
+    fn run_throttled(&self) -> Result<(), Error> {
+        private::enter().map_err(Error::io("making mounts that nobody else sees"))?;
+        let options = self.common.broker(&[])?;
+        let mut volume = Volume::make(VolumeOptions {
+            logmill: options.binary.clone(),
+            root: self.common.root()?,
+            file_system: FileSystem::Ext4,
+            bytes: (self.mib.min(THROTTLED_MIB_MAX) as u64 * 2) << 20,
+            sector_bytes: 4_096,
+        })?;
+        let data = volume.path().join("data");
+        let mut options = self.common.broker(&[&data])?;
+        options.properties.push(("logmill.shards".into(), "1".into()));
+        options.properties.push(("logmill.journal.bytes".into(), THROTTLED_JOURNAL_BYTES.to_string()));
+        let mut broker = Broker::logmill(options)?;
+        let address = broker.address();
+        let log = broker.log_file();
+        let failed = |what: String| Error::with_log(format!("cold on a slow disk: {what}"), &log);
+        fill(address, self.mib.min(THROTTLED_MIB_MAX))
+            .map_err(|error| failed(format!("filling: {error}")))?;
+        let mut neighbour =
+            Neighbour::new(address).map_err(|error| failed(format!("the neighbour: {error}")))?;
+        forget_all(&data).map_err(|error| failed(error.to_string()))?;
+        volume.limit_rate(THROTTLED_BYTES_PER_SECOND)?;
+        let (p99, rate) = self
+            .read(address, f64::INFINITY, |goes_on| neighbour.measure_metadata(goes_on))
+            .map_err(|error| failed(format!("reading: {error}")))?;
+        tell("cold on a slow disk", p99, rate);
+        broker.kill();
+        match p99 > METADATA_P99_MAX {
+            true => Err(failed(format!("metadata took {p99:?} at the 99th percentile"))),
+            false => Ok(()),
+        }
+    }
+
+    /// What is measured while all readers read, at most so many bytes a second each, and what they had.
     fn read(
         &self,
         broker: SocketAddr,
-        neighbour: &mut Neighbour,
         rate_max: f64,
+        measure: impl FnOnce(&dyn Fn() -> bool) -> io::Result<Duration>,
     ) -> io::Result<(Duration, f64)> {
         let is_over = AtomicBool::new(false);
         let deadline = Instant::now() + Duration::from_secs(self.seconds);
@@ -107,7 +147,7 @@ impl ColdArgs {
                     })
                 })
                 .collect();
-            let p99 = neighbour.measure(|| !is_over.load(Ordering::Relaxed))?;
+            let p99 = measure(&|| !is_over.load(Ordering::Relaxed))?;
             let mut rates = 0.0;
             for reader in readers {
                 rates += reader.join().expect("it does not panic")?;
@@ -115,6 +155,25 @@ impl ColdArgs {
             Ok((p99, rates / READERS as f64))
         })
     }
+}
+
+/// Makes the topic, and so much of it.
+fn fill(broker: SocketAddr, mib: usize) -> io::Result<()> {
+    let filling =
+        Filling { topic: TOPIC, partitions: 1, mib, batch_bytes: BATCH_BYTES, time_max: Duration::MAX };
+    Clients::create_topic(broker, TOPIC, 1)?;
+    filling.write(broker).map(drop)
+}
+
+/// Has the page cache forget the topic; its segments.
+fn forget_all(log_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let segments = segments(&log_dir.join(format!("{TOPIC}-0")))?;
+    for segment in &segments {
+        forget(segment).map_err(|error| {
+            io::Error::new(error.kind(), format!("dropping {}: {error}", segment.display()))
+        })?;
+    }
+    Ok(segments)
 }
 
 fn tell(what: &str, p99: Duration, rate: f64) {

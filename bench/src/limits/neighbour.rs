@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::protocol::StrBytes;
 use logmill_engine::format::{BatchBuilder, NewRecord};
@@ -18,6 +19,7 @@ use crate::rig::Connection;
 const TOPIC: &str = "neighbour";
 const PRODUCE: i16 = 12;
 const FETCH: i16 = 12;
+const METADATA: i16 = 12;
 const EVERY: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 const VALUE: [u8; 100] = [7; 100];
@@ -45,13 +47,28 @@ impl Neighbour {
 
     /// Produces and fetches for as long as `goes_on`; in what time all but a hundredth of it was answered.
     pub(super) fn measure(&mut self, goes_on: impl Fn() -> bool) -> io::Result<Duration> {
+        self.measure_each(goes_on, |neighbour| {
+            let offset = neighbour.produce()?;
+            neighbour.fetch(offset)
+        })
+    }
+
+    /// The same of one who only asks what topics there are.
+    pub(super) fn measure_metadata(&mut self, goes_on: impl Fn() -> bool) -> io::Result<Duration> {
+        self.measure_each(goes_on, Neighbour::ask_for_metadata)
+    }
+
+    fn measure_each(
+        &mut self,
+        goes_on: impl Fn() -> bool,
+        ask: impl Fn(&mut Neighbour) -> io::Result<()>,
+    ) -> io::Result<Duration> {
         let mut times = Vec::new();
         let mut due = Instant::now();
         while goes_on() {
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let begun = Instant::now();
-            let offset = self.produce()?;
-            self.fetch(offset)?;
+            ask(self)?;
             times.push(begun.elapsed());
             // One that is late does not hurry.
             due = (due + EVERY).max(Instant::now());
@@ -59,6 +76,16 @@ impl Neighbour {
         times.sort_unstable();
         let last = times.len().checked_sub(1).ok_or_else(|| io::Error::other("no time to measure"))?;
         Ok(times[last * 99 / 100])
+    }
+
+    fn ask_for_metadata(&mut self) -> io::Result<()> {
+        let topic = MetadataRequestTopic::default().with_name(Some(name()));
+        let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+        let response = self.connection.ask(METADATA, &request)?;
+        match response.topics[0].error_code {
+            0 => Ok(()),
+            code => Err(io::Error::other(format!("metadata: error {code}"))),
+        }
     }
 
     fn produce(&mut self) -> io::Result<i64> {
