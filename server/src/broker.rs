@@ -16,7 +16,7 @@ use logmill_engine::shard::OpenPartition;
 use crate::clean_stop;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Io, Listener};
-use crate::journals::{self, Journals, Pace};
+use crate::journals::{self, Journals};
 use crate::metadata::{
     ApacheTopics, Checkpoints, Image, LogDirs, TopicStore, prepare_log_dirs, run_controller,
 };
@@ -26,6 +26,7 @@ use crate::net::connections::Connections;
 use crate::net::runtime::{self, Termination, TokioRuntime};
 use crate::net::socket::{self, BoundSocket};
 use crate::net::{self, accept};
+use crate::pace::Pace;
 use crate::random::SeededRandom;
 use crate::shard::{Host, LocalShard, ShardParts, Stopped, connect, owner_of};
 use crate::stop::{StopReason, StopSignal};
@@ -129,7 +130,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Error> {
     settle_cluster_defaults(&mut config);
     let LogDirs { cluster_id, locks } = prepare_log_dirs(&**disk, &config, random)?;
-    let store = TopicStore::new(disk.clone(), config.log_dirs.clone())
+    let store = TopicStore::new(disk.clone(), config.log_dirs.clone(), pace)
         .with_apache(ApacheTopics::read(&**disk, &config)?);
     let was_clean: Vec<bool> =
         config.log_dirs.iter().map(|dir| clean_stop::take(&**disk, dir)).collect::<Result<_, _>>()?;
@@ -141,7 +142,7 @@ pub(crate) fn prepare(
     let checkpoints: Vec<Checkpoints> =
         dirs.map(|dir| Checkpoints::read(&**disk, dir)).collect::<Result<_, _>>()?;
     let journal_bytes_read = journals.bytes_read();
-    let shards = deal(&config, &image, &was_clean, &checkpoints, journals, random);
+    let shards = deal(&config, &image, &was_clean, &checkpoints, journals, (random, pace));
     let stop = StopSignal::default();
     let admission = Arc::new(admission);
     let broker = Broker { config, cluster_id: Text::from(cluster_id), advertised, stop, admission };
@@ -163,7 +164,7 @@ fn deal(
     was_clean: &[bool],
     checkpoints: &[Checkpoints],
     mut journals: Journals,
-    random: &SeededRandom,
+    (random, pace): (&SeededRandom, Pace),
 ) -> Vec<ShardParts> {
     let shards = config.shards as usize;
     let mut partitions: Vec<Vec<OpenPartition>> = vec![Vec::new(); shards];
@@ -184,6 +185,7 @@ fn deal(
             partitions,
             journals: journals.of_shard(index, config, random),
             image: image.clone(),
+            pace,
         })
         .collect()
 }

@@ -1,7 +1,6 @@
 //! `Journals`: what a start finds in the journals of its log directories, and the ones that it begins.
 
 use std::path::Path;
-use std::thread;
 
 use logmill_engine::Error;
 use logmill_engine::disk::{DIRECT_ALIGN, Disk};
@@ -12,6 +11,7 @@ use logmill_engine::journal::{
 use logmill_engine::partition::PartitionId;
 
 use crate::config::Config;
+use crate::pace::Pace;
 use crate::random::Random;
 use crate::shard::io_error;
 
@@ -19,32 +19,6 @@ use crate::shard::io_error;
 const SHARE_OF_DISK_MAX: u64 = 100;
 /// The least that a journal's file holds: some waves of small appends.
 const FILE_BYTES_MIN: u64 = 64 * 1024;
-
-/// How many things a start does at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// Each journal is read by a thread, while topics are looked for.
-    AtOnce,
-    /// One after the other, on the caller's thread.
-    OneByOne,
-}
-
-impl Pace {
-    /// Does both.
-    pub(crate) fn both<A, B: Send>(
-        self,
-        one: impl FnOnce() -> A,
-        other: impl FnOnce() -> B + Send,
-    ) -> (A, B) {
-        match self {
-            Pace::OneByOne => (one(), other()),
-            Pace::AtOnce => thread::scope(|scope| {
-                let other = scope.spawn(other);
-                (one(), other.join().expect("reading does not panic"))
-            }),
-        }
-    }
-}
 
 /// A journal to be read: its log directory and its files.
 type JournalToRead<'a> = (&'a Path, Vec<JournalName>);
@@ -70,7 +44,9 @@ impl Journals {
         for (dir, _) in config.log_dirs.iter().zip(was_clean).filter(|(_, was_clean)| !**was_clean) {
             to_read.extend(journals_in(disk, dir)?.into_iter().map(|names| (dir.as_path(), names)));
         }
-        let mut files = to_read.iter().map(|(dir, _)| *dir).zip(read_all(disk, &to_read, pace)).peekable();
+        let read = |_: &mut (), (dir, names): &JournalToRead<'_>| FoundFrames::read_journal(disk, dir, names);
+        let files = pace.each(&to_read, || (), read);
+        let mut files = to_read.iter().map(|(dir, _)| *dir).zip(files).peekable();
         let mut journals = Journals { found: Vec::new(), file_bytes: Vec::new() };
         for (dir, was_clean) in config.log_dirs.iter().zip(was_clean) {
             let mut of_dir = Vec::new();
@@ -106,21 +82,6 @@ impl Journals {
             first_slot: found.first_slot(shard),
         })
         .collect()
-    }
-}
-
-fn read_all(
-    disk: &dyn Disk,
-    journals: &[JournalToRead<'_>],
-    pace: Pace,
-) -> Vec<Result<Vec<FoundFrames>, Error>> {
-    let read = |(dir, names): &JournalToRead<'_>| FoundFrames::read_journal(disk, dir, names);
-    match pace {
-        Pace::OneByOne => journals.iter().map(read).collect(),
-        Pace::AtOnce => thread::scope(|scope| {
-            let threads: Vec<_> = journals.iter().map(|journal| scope.spawn(move || read(journal))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("reading does not panic")).collect()
-        }),
     }
 }
 

@@ -10,6 +10,7 @@ mod journals;
 pub mod metadata;
 mod metrics;
 pub mod net;
+mod pace;
 pub mod random;
 pub mod recover;
 pub mod shard;

@@ -14,11 +14,11 @@ use crate::broker::{self, BrokerError, Prepared};
 use crate::clean_stop;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::journals::Pace;
 use crate::metadata::node_id_of;
 use crate::net::admission::Admission;
+use crate::pace::Pace;
 use crate::random::SeededRandom;
-use crate::shard::ShardParts;
+use crate::shard::{ShardParts, open_all};
 
 /// What a recovery did.
 #[derive(Debug)]
@@ -63,9 +63,7 @@ fn recover_shard(
 ) -> Result<Vec<PartitionMarks>, Error> {
     let config = ShardConfig { log_dirs, journals: Vec::new(), limits: CommitLimits::default() };
     let mut shard = Shard::new(disk, config)?;
-    for partition in &parts.partitions {
-        shard.open(partition, now_ms)?;
-    }
+    open_all(&mut shard, &parts.partitions, parts.pace, now_ms)?;
     shard.stop()?;
     Ok(shard.marks())
 }

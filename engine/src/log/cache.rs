@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock::Clock;
 use super::file_name::{FileKind, file_path};
@@ -27,7 +28,9 @@ pub struct Cache {
     disk: Arc<dyn Disk>,
     files: Clock<FileKey, OpenFile>,
     pages: Clock<(FileKey, u32), Page>,
-    logs: u64,
+    limits: CacheLimits,
+    /// Logs that were given keys so far, by all caches that are beside each other.
+    logs: Arc<AtomicU64>,
 }
 
 /// A log among those that share a cache.
@@ -75,7 +78,13 @@ struct Page {
 impl Cache {
     /// An empty cache over `disk`.
     pub fn new(disk: Arc<dyn Disk>, limits: CacheLimits) -> Cache {
-        Cache { disk, files: Clock::new(limits.files), pages: Clock::new(limits.pages), logs: 0 }
+        let (files, pages) = (Clock::new(limits.files), Clock::new(limits.pages));
+        Cache { disk, files, pages, limits, logs: Arc::default() }
+    }
+
+    /// An empty cache whose logs may become this one's.
+    pub(crate) fn beside(&self) -> Cache {
+        Cache { logs: self.logs.clone(), ..Cache::new(self.disk.clone(), self.limits) }
     }
 
     /// The disk that everything lies on.
@@ -89,8 +98,7 @@ impl Cache {
     }
 
     pub(crate) fn new_log(&mut self) -> LogKey {
-        self.logs += 1;
-        LogKey(self.logs)
+        LogKey(self.logs.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The file, opened unless it is.

@@ -1,7 +1,7 @@
 //! Partition directories: their names, how one is made durably, found again, and removed.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::PartitionId;
 use crate::disk::{DirEntry, Disk, OpenMode, replace_file};
@@ -125,20 +125,40 @@ fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>, Error> {
 
 /// All partitions that a log directory holds. Directories that are being removed are finished off.
 pub fn find_all(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<FoundPartition>, Error> {
-    let mut found = Vec::new();
+    let named = find_named(disk, log_dir)?;
+    named.into_iter().filter_map(|named| named.identify(disk).transpose()).collect()
+}
+
+/// A directory that is named as a partition's.
+#[derive(Debug)]
+pub struct NamedDir {
+    path: PathBuf,
+    topic: String,
+    index: i32,
+}
+
+/// All directories of a log directory that are named as partitions'. Those that are being removed are finished off.
+pub fn find_named(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<NamedDir>, Error> {
+    let mut named = Vec::new();
     let entries = disk.list(log_dir).map_err(Error::io(format_args!("listing {}", log_dir.display())))?;
     for entry in entries.into_iter().filter(|entry| entry.is_dir) {
         let path = log_dir.join(&entry.name);
         if entry.name.ends_with(DELETED) {
             disk.remove_dir_all(&path).map_err(Error::io(format_args!("removing {}", path.display())))?;
-            continue;
+        } else if let Some((topic, index)) = parse_name(&entry.name) {
+            named.push(NamedDir { path, topic: topic.to_owned(), index });
         }
-        let Some((topic, index)) = parse_name(&entry.name) else { continue };
-        // Without an id its making was cut short before anybody was told of it.
-        let Some(topic_id) = read_topic_id(disk, &path)? else { continue };
-        found.push(FoundPartition { topic: topic.to_owned(), id: PartitionId { topic: topic_id, index } });
     }
-    Ok(found)
+    Ok(named)
+}
+
+impl NamedDir {
+    /// The partition that it is. `None` where nothing says so: its making was cut short before anybody was told.
+    pub fn identify(&self, disk: &dyn Disk) -> Result<Option<FoundPartition>, Error> {
+        let id = |topic| PartitionId { topic, index: self.index };
+        let found = read_topic_id(disk, &self.path)?;
+        Ok(found.map(|topic| FoundPartition { topic: self.topic.clone(), id: id(topic) }))
+    }
 }
 
 /// Takes the directory out of the way by renaming it; its content is removed by [`remove_renamed`]. The

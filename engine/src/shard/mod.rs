@@ -7,6 +7,7 @@ mod flush;
 mod limits;
 mod log_dir;
 mod op;
+mod opener;
 mod read_in;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
 mod shard;
@@ -17,7 +18,8 @@ mod wave;
 
 pub use counts::CommitCounts;
 pub use limits::CommitLimits;
+pub use opener::{OpenPartition, Opened, Opener};
 pub use read_in::READ_IN_BYTES_MAX;
-pub use shard::{OpenPartition, Progress, Shard, ShardConfig};
+pub use shard::{Progress, Shard, ShardConfig};
 pub use upkeep::{DeleteBefore, PartitionMarks};
 pub use wave::Ticket;

@@ -1,6 +1,6 @@
 //! `Shard`: appends, commits and reads for the partitions of one thread.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::commit::{Mark, Share};
@@ -8,17 +8,15 @@ use super::counts::CommitCounts;
 use super::flush::Unflushed;
 use super::limits::CommitLimits;
 use super::log_dir::LogDir;
+use super::opener::{self, OpenPartition, Opened, Opener};
 use super::read_in::ReadsIn;
 use super::wave::Ticket;
 use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
-use crate::format::{PartitionMap, PointState, ProducerEntry, point_state};
-use crate::journal::{Journal, JournalConfig, PartitionReplay, Piece, StateRecord};
-use crate::log::{Cache, CacheLimits, Log, LogEnd, LogPiece, TimedOffset};
-use crate::partition::{
-    Bounds, EpochEnd, Fetched, Isolation, Journalled, Known, Partition, PartitionConfig, PartitionId,
-    TimeQuery, directory,
-};
+use crate::format::{PartitionMap, ProducerEntry};
+use crate::journal::{Journal, JournalConfig};
+use crate::log::{Cache, CacheLimits, LogEnd, TimedOffset};
+use crate::partition::{Bounds, EpochEnd, Fetched, Isolation, Partition, PartitionId, TimeQuery};
 
 /// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
 /// pages are the indexes of a gigabyte and more for each of a thousand readers.
@@ -33,23 +31,6 @@ pub struct ShardConfig {
     pub journals: Vec<JournalConfig>,
     /// What goes through them.
     pub limits: CommitLimits,
-}
-
-/// A partition to be opened on this shard.
-#[derive(Debug, Clone)]
-pub struct OpenPartition {
-    /// Which.
-    pub id: PartitionId,
-    /// Its topic's name, which its directory is named after.
-    pub topic: String,
-    /// Which log directory it lies in, as an index.
-    pub dir: usize,
-    /// Its topic's settings.
-    pub config: PartitionConfig,
-    /// What is known of it.
-    pub known: Known,
-    /// What journals hold of it, after a stop that was no clean one.
-    pub replay: PartitionReplay,
 }
 
 /// What happened to waves and readers since the last time it was taken.
@@ -119,21 +100,31 @@ impl Shard {
         })
     }
 
+    /// Opens partitions apart from this shard, for another thread; [`Shard::adopt`] takes them in.
+    pub fn opener(&self) -> Opener {
+        Opener::new(self.cache.beside(), self.dirs.iter().map(|dir| dir.path.clone()).collect())
+    }
+
     /// Opens a partition whose directory is there.
     pub fn open(&mut self, opened: &OpenPartition, now_ms: i64) -> Result<(), Error> {
         let dir = &self.dirs[opened.dir];
         if dir.is_offline {
             return Err(Error::Offline(dir.path.clone()));
         }
-        let path = dir.path.join(directory::name(&opened.topic, opened.id.index));
-        let partition = self.open_replayed(&path, opened, now_ms)?;
-        let (dir, share) = (opened.dir, Share::default());
-        let topic = opened.topic.clone();
+        let opened = opener::open(&mut self.cache, &dir.path, opened, now_ms)?;
+        self.adopt(opened);
+        Ok(())
+    }
+
+    /// Takes a partition in that an [`Opener`] of this shard has opened.
+    pub fn adopt(&mut self, opened: Opened) {
+        let Opened { id, topic, dir, partition, bytes_read } = opened;
+        self.opening_bytes_read += bytes_read;
         let mut slot = Slot {
             partition,
             topic,
             dir,
-            share,
+            share: Share::default(),
             direct: None,
             is_behind: false,
             unmarked_bytes: 0,
@@ -141,38 +132,9 @@ impl Shard {
         };
         if let Some(journal) = &mut self.dirs[dir].journal {
             // What was found is on the device, and verified where it had to be.
-            journal.set_state(slot.mark(opened.id, &self.cache).0.record);
+            journal.set_state(slot.mark(id, &self.cache).0.record);
         }
-        self.partitions.insert(opened.id, slot);
-        Ok(())
-    }
-
-    /// Gives a partition's files what only a journal has of it, and opens it.
-    fn open_replayed(
-        &mut self,
-        path: &Path,
-        opened: &OpenPartition,
-        now_ms: i64,
-    ) -> Result<Partition, Error> {
-        let PartitionReplay { state, pieces } = &opened.replay;
-        let mut known = opened.known;
-        let mut point = None;
-        if let Some(record) = state {
-            known.recovery_point = known.recovery_point.max(record.place.offset);
-            point = point_of(path, record);
-        }
-        let durable = known.recovery_point.max(known.start_offset);
-        let pieces = pieces.iter().filter(|piece| piece.place.offset > durable);
-        let pieces: Vec<LogPiece<'_>> = pieces.map(log_piece).collect();
-        let replayed = Log::replay(&mut self.cache, path, &pieces)?;
-        if replayed.bytes_written > 0 {
-            tracing::info!("{}: {} bytes came back from the journal", path.display(), replayed.bytes_written);
-        }
-        let journalled = Journalled { point, replayed: &pieces };
-        let (partition, log) =
-            Partition::open(&mut self.cache, path, opened.config, (&known, &journalled), now_ms)?;
-        self.opening_bytes_read += replayed.bytes_read + log.bytes_read;
-        Ok(partition)
+        self.partitions.insert(id, slot);
     }
 
     /// Begins the journals anew, durably; waits. Comes behind the last [`Shard::open`] of a start and in front
@@ -343,31 +305,4 @@ impl Shard {
         }
         Ok(())
     }
-}
-
-/// Where a start can begin in the middle of a segment; `None` where nothing is said of that.
-fn point_of(path: &Path, StateRecord { place, payload }: &StateRecord) -> Option<(LogEnd, PointState)> {
-    if payload.is_empty() {
-        return None;
-    }
-    match point_state::read(payload) {
-        Ok(state) => {
-            let max_timestamp = state.segment.max_timestamp;
-            let end = LogEnd {
-                offset: place.offset,
-                segment: place.segment,
-                position: place.position,
-                max_timestamp,
-            };
-            Some((end, state))
-        }
-        Err(fault) => {
-            tracing::warn!("{}: {fault}: read from the segment's beginning", path.display());
-            None
-        }
-    }
-}
-
-fn log_piece(piece: &Piece) -> LogPiece<'_> {
-    LogPiece { segment: piece.place.segment, position: piece.place.position, bytes: &piece.bytes }
 }

@@ -19,6 +19,7 @@ use super::image::{Image, Topic};
 use super::topics_file::{self, State, TopicLine};
 use crate::config::topic_name::CLUSTER_METADATA;
 use crate::config::{Layers, TopicConfig, TopicOverrides};
+use crate::pace::Pace;
 use crate::shard::io_error;
 use crate::wire::Text;
 
@@ -35,6 +36,8 @@ const FIRST_BESIDE_APACHES: i64 = 1 << 60;
 pub struct TopicStore {
     disk: Arc<dyn Disk>,
     log_dirs: Vec<PathBuf>,
+    /// How many directories are looked at at once.
+    pace: Pace,
     /// The log directory that holds the files of all topics, once it was looked for.
     home: Arc<OnceLock<PathBuf>>,
     /// Topics that Apache Kafka's metadata log knows have no lines: it tells of them.
@@ -51,8 +54,8 @@ struct FoundTopic {
 
 impl TopicStore {
     /// The topics of these log directories, which are there.
-    pub fn new(disk: Arc<dyn Disk>, log_dirs: Vec<PathBuf>) -> TopicStore {
-        TopicStore { disk, log_dirs, home: Arc::default(), apache: None }
+    pub(crate) fn new(disk: Arc<dyn Disk>, log_dirs: Vec<PathBuf>, pace: Pace) -> TopicStore {
+        TopicStore { disk, log_dirs, pace, home: Arc::default(), apache: None }
     }
 
     /// Beside a metadata log of Apache Kafka's.
@@ -197,8 +200,9 @@ impl TopicStore {
     fn find_partitions(&self) -> Result<HashMap<Uuid, FoundTopic>, Error> {
         let mut topics: HashMap<Uuid, FoundTopic> = HashMap::new();
         for (dir, path) in self.log_dirs.iter().enumerate() {
-            let of_topics = directory::find_all(&*self.disk, path)?.into_iter();
-            for found in of_topics.filter(|found| found.topic != CLUSTER_METADATA) {
+            let named = directory::find_named(&*self.disk, path)?;
+            for found in self.pace.each(&named, || (), |_, named| named.identify(&*self.disk)) {
+                let Some(found) = found?.filter(|found| found.topic != CLUSTER_METADATA) else { continue };
                 let topic = topics
                     .entry(found.id.topic)
                     .or_insert_with(|| FoundTopic { name: found.topic.clone(), partitions: BTreeMap::new() });

@@ -35,6 +35,7 @@ use crate::net::connections::Connections;
 use crate::net::in_flight::{InFlight, PROCESS_BYTES_MAX};
 use crate::net::receive_pool::ReceivePool;
 use crate::net::runtime::Runtime;
+use crate::pace::Pace;
 use crate::random::Random;
 use crate::wire::{Few, Text};
 
@@ -70,6 +71,8 @@ pub struct ShardParts {
     pub journals: Vec<JournalConfig>,
     /// The topics as the start found them.
     pub image: Arc<Image>,
+    /// How many of its partitions are opened at once.
+    pub(crate) pace: Pace,
 }
 
 /// One thread's shard. State is touched in plain calls: no borrow lives across an await.
@@ -132,8 +135,9 @@ impl LocalShard {
         let mut engine = Shard::new(host.disk.clone(), config)?;
         let now_ms = host.clock.now_ms();
         let mut groups = Coordinators::new(broker.config.offset_metadata_len_max);
+        open_all(&mut engine, &parts.partitions, parts.pace, now_ms)?;
         for partition in &parts.partitions {
-            open(&mut engine, &mut groups, partition, now_ms)?;
+            take_in(&mut engine, &mut groups, partition);
         }
         engine.begin()?;
         let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
@@ -465,7 +469,12 @@ impl LocalShard {
     fn open(&self, Open { partitions, reply }: Open) {
         let now_ms = self.host.clock.now_ms();
         let State { engine, groups, .. } = &mut *self.state.borrow_mut();
-        answer(reply, partitions.iter().try_for_each(|partition| open(engine, groups, partition, now_ms)));
+        let opened = partitions.iter().try_for_each(|partition| {
+            engine.open(partition, now_ms)?;
+            take_in(engine, groups, partition);
+            Ok(())
+        });
+        answer(reply, opened);
     }
 
     fn close(&self, Close { partitions, reply }: Close) {
@@ -510,18 +519,24 @@ impl LocalShard {
     }
 }
 
-/// Takes a partition in, and the coordinator whose log it is.
-fn open(
+/// Opens partitions of a shard that has none yet.
+pub(crate) fn open_all(
     engine: &mut Shard,
-    groups: &mut Coordinators,
-    partition: &OpenPartition,
+    partitions: &[OpenPartition],
+    pace: Pace,
     now_ms: i64,
 ) -> Result<(), Error> {
-    engine.open(partition, now_ms)?;
+    let opener = engine.opener();
+    let opened =
+        pace.each(partitions, || opener.beside(), |opener, partition| opener.open(partition, now_ms));
+    opened.into_iter().try_for_each(|opened| opened.map(|opened| engine.adopt(opened)))
+}
+
+/// Takes up the coordinator whose log a partition is.
+fn take_in(engine: &mut Shard, groups: &mut Coordinators, partition: &OpenPartition) {
     if partition.topic == CONSUMER_OFFSETS {
         groups.open(engine, partition.id);
     }
-    Ok(())
 }
 
 fn find_offset(

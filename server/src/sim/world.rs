@@ -17,10 +17,10 @@ use super::network::{Backlog, SharedPipe, SimSocket};
 use crate::broker::{self, Prepared};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journals::Pace;
 use crate::net::Listener;
 use crate::net::admission::Admission;
 use crate::net::runtime::{Completions, Runtime, Task};
+use crate::pace::Pace;
 use crate::random::{Random, SeededRandom};
 use crate::shard::{Host, LocalShard};
 

@@ -11,7 +11,7 @@ fn store(disk: &SimDisk) -> TopicStore {
         disk.create_dir_all(dir).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
     }
-    TopicStore::new(Arc::new(disk.clone()), dirs)
+    TopicStore::new(Arc::new(disk.clone()), dirs, Pace::OneByOne)
 }
 
 fn topic(name: &str, dirs: &[usize]) -> Arc<Topic> {
@@ -183,7 +183,7 @@ fn settings_and_producer_ids_are_found_in_whatever_order_log_directories_are_nam
     store(&disk).create(&Image::default(), std::slice::from_ref(&made)).unwrap();
     let given = store(&disk).take_producer_ids(0).unwrap();
 
-    let reordered = TopicStore::new(Arc::new(disk.clone()), vec!["/b".into(), "/a".into()]);
+    let reordered = TopicStore::new(Arc::new(disk.clone()), vec!["/b".into(), "/a".into()], Pace::OneByOne);
     let image = reordered.load().unwrap();
     let found = image.by_name("orders").unwrap();
     assert_eq!((&found.dirs[..], &found.overrides), (&[1][..], &made.overrides));
