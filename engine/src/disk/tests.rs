@@ -1,6 +1,7 @@
 //! What every maker of a disk answers alike.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::os::OsDisk;
@@ -133,6 +134,35 @@ fn names_come_and_go_alike() {
         seen.push(list(place, &place.dir));
         seen
     });
+}
+
+/// So often a directory is listed while files in it come and go.
+const LISTINGS: usize = 2_000;
+const FILES_THAT_COME_AND_GO: usize = 50;
+
+#[test]
+fn a_directory_can_be_listed_while_files_in_it_come_and_go() {
+    for place in places().iter().filter(|place| place.sim.is_none()) {
+        let at = |name: &str| place.dir.join(name);
+        place.disk.open(&at("stays"), OpenMode::CreateNew).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let names = (0..FILES_THAT_COME_AND_GO).map(|number| at(&format!("goes-{number}")));
+                    let names: Vec<PathBuf> = names.collect();
+                    names.iter().for_each(|name| drop(place.disk.open(name, OpenMode::Replace).unwrap()));
+                    names.iter().for_each(|name| place.disk.remove_file(name).unwrap());
+                }
+            });
+            let failed = (0..LISTINGS).find_map(|_| match place.disk.list(&place.dir) {
+                Ok(entries) if entries.iter().any(|entry| entry.name == "stays") => None,
+                listed => Some(listed),
+            });
+            is_over.store(true, Ordering::Relaxed);
+            assert!(failed.is_none(), "{}: {failed:?}", place.name);
+        });
+    }
 }
 
 #[test]
