@@ -15,6 +15,10 @@ pub(crate) enum Bug {
     ProducerStateLost,
     /// Readers see an append when its wave starts.
     DurableEndMovedEarly,
+    /// A sync that failed is tried again, and the answer of that is believed.
+    SyncRetried,
+    /// A start takes a log that ends in front of what was on the device for one that a crash has cut.
+    TailCutBelowDurableEnd,
     /// A start takes frames that an earlier use of a journal's file has left.
     StaleFrameAccepted,
     /// What a start found, or wrote from a journal, is not synced before it is served.
@@ -48,12 +52,14 @@ mod of_thread {
 
     impl Bug {
         /// Every one of them.
-        pub(crate) const ALL: [Bug; 10] = [
+        pub(crate) const ALL: [Bug; 12] = [
             Bug::AckBeforeSync,
             Bug::DirectoryNotSynced,
             Bug::CrcNotChecked,
             Bug::ProducerStateLost,
             Bug::DurableEndMovedEarly,
+            Bug::SyncRetried,
+            Bug::TailCutBelowDurableEnd,
             Bug::StaleFrameAccepted,
             Bug::ReplayNotSynced,
             Bug::OffsetReused,

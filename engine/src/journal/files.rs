@@ -12,7 +12,8 @@ use crate::format::{PartitionId, PartitionMap};
 const RESERVED_SHARE: u64 = 4;
 
 /// A ring of files. One is written, from its beginning; those behind it are needed until all that they hold
-/// is durable elsewhere; the others are free.
+/// is durable elsewhere; the others are free. One is always free: the newest frame on the device never names the
+/// file that is begun next, so that a first frame which a power cut tears leaves no hole in front of the newest.
 #[derive(Debug)]
 pub(super) struct Files {
     slots: Vec<Slot>,
@@ -84,8 +85,9 @@ impl Files {
         self.has_room(len) && !(is_last && self.position + len as u64 + reserve > self.file_bytes)
     }
 
+    /// Whether the next file may be begun, which leaves a free one behind it.
     fn has_free_next(&self) -> bool {
-        self.slots[(self.current + 1) % SLOTS].generation.is_none()
+        [1, 2].into_iter().all(|next| self.slots[(self.current + next) % SLOTS].generation.is_none())
     }
 
     /// Gives a frame its place, in the next file when the current one is full: file, position, generation.
@@ -164,9 +166,9 @@ impl Files {
         self.slots[oldest].generation = None;
     }
 
-    /// How many may be written anew.
+    /// How many may be written anew, besides the one that is always free.
     pub(super) fn free(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.generation.is_none()).count()
+        self.slots.iter().filter(|slot| slot.generation.is_none()).count() - 1
     }
 }
 

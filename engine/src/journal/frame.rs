@@ -81,6 +81,8 @@ pub(super) enum ItemKind {
     /// The partition is durable up to this position of this segment without the journal; the payload is what
     /// a start needs to know of it besides.
     State,
+    /// As a state, and no piece of the partition in front of this counts: the log is about to be cut.
+    Cut,
 }
 
 impl ItemKind {
@@ -88,6 +90,7 @@ impl ItemKind {
         match self {
             ItemKind::Piece => 1,
             ItemKind::State => 2,
+            ItemKind::Cut => 3,
         }
     }
 }
@@ -294,7 +297,7 @@ impl<'a> Frame<'a> {
             let (header, behind) = ItemHeader::ref_from_prefix(rest).ok()?;
             let payload = behind.get(..header.len.get() as usize)?;
             rest = &behind[payload.len()..];
-            let kind = [ItemKind::Piece, ItemKind::State]
+            let kind = [ItemKind::Piece, ItemKind::State, ItemKind::Cut]
                 .into_iter()
                 .find(|kind| kind.code() == header.kind.get())?;
             let place = Place {
@@ -315,7 +318,7 @@ mod tests {
     const NUMBERS: FrameNumbers =
         FrameNumbers { nonce: 3, generation: 7, sequence: 41, oldest_generation: 5 };
 
-    const LENGTH: usize = HEADER_LEN + 3 * ITEM_HEADER_LEN + 11 + 5 + 5_000;
+    const LENGTH: usize = HEADER_LEN + 4 * ITEM_HEADER_LEN + 11 + 5 + 5_000;
 
     fn place(index: i32, segment: i64, position: u64, offset: i64) -> Place {
         Place { id: PartitionId { topic: Uuid([9; 16]), index }, segment, position, offset }
@@ -325,6 +328,7 @@ mod tests {
         let mut frame = FrameBuilder::new(AlignedBuf::with_capacity(DIRECT_ALIGN));
         frame.push(ItemKind::Piece, place(0, 1_024, 8_192, 1_030), [b"head", b"records"]);
         frame.push(ItemKind::State, place(1, 0, 77, 5), [b"state", b""]);
+        frame.push(ItemKind::Cut, place(1, 0, 40, 3), [b"", b""]);
         frame.push(ItemKind::Piece, place(2, 3, 0, 4), [&[7; 5_000], b""]);
         assert_eq!(frame.len(), 2 * DIRECT_ALIGN);
         frame.seal(NUMBERS)
@@ -340,6 +344,7 @@ mod tests {
         let expected = [
             (ItemKind::Piece, place(0, 1_024, 8_192, 1_030), &b"headrecords"[..]),
             (ItemKind::State, place(1, 0, 77, 5), b"state"),
+            (ItemKind::Cut, place(1, 0, 40, 3), b""),
             (ItemKind::Piece, place(2, 3, 0, 4), &[7; 5_000]),
         ];
         assert_eq!(items, expected.map(|(kind, place, payload)| Item { kind, place, payload }));

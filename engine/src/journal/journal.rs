@@ -161,16 +161,38 @@ impl Journal {
     /// a start, before the first append.
     pub fn begin(&mut self) -> std::io::Result<()> {
         loop {
-            let FrameWrite { file, buf, position } = self.seal_frame();
-            file.write_all_at([buf.as_slice(), &[]], position)?;
-            if !file.is_direct() {
-                file.sync()?;
-            }
+            let buf = self.write_frame()?;
             self.written(buf);
             if self.unwritten.is_empty() {
                 return Ok(());
             }
         }
+    }
+
+    /// Notes, durably, that a partition's log may be cut behind the record's point: none of its pieces counts any
+    /// more. Waits; nothing is in flight, and what the pieces hold is durable elsewhere as far as it is to stay.
+    pub fn cut(&mut self, record: StateRecord) -> std::io::Result<()> {
+        assert!(!self.has_pieces(), "a wave has taken what was appended");
+        if !self.files.has_room(self.building.len_with(record.payload.len())) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        let id = record.place.id;
+        self.building.push(ItemKind::Cut, record.place, [&record.payload, &[]]);
+        // It counts as written when a state is that says the same: that one outlives the file.
+        self.set_state(record);
+        let buf = self.write_frame()?;
+        self.files.forget(id);
+        self.written(buf);
+        Ok(())
+    }
+
+    fn write_frame(&mut self) -> std::io::Result<AlignedBuf> {
+        let FrameWrite { file, buf, position } = self.seal_frame();
+        file.write_all_at([buf.as_slice(), &[]], position)?;
+        if !file.is_direct() {
+            file.sync()?;
+        }
+        Ok(buf)
     }
 
     /// The next frame, with as many states as find room in it. One is in flight at a time.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::disk::Disk;
 
-/// Files of one journal. One is written; of the others one half is free, and the other half is being freed.
+/// Files of one journal. One is written and one always free; of the others one half is free, and the other half is
+/// being freed.
 pub const SLOTS: usize = 8;
 
 const PREFIX: &str = "logmill.journal.";

@@ -252,7 +252,10 @@ impl Recovered {
                     ItemKind::Piece => replay
                         .pieces
                         .push(Piece { place: item.place, bytes: file.content.slice_ref(item.payload) }),
-                    ItemKind::State => {
+                    ItemKind::State | ItemKind::Cut => {
+                        if item.kind == ItemKind::Cut {
+                            replay.pieces.clear();
+                        }
                         replay.state =
                             Some(StateRecord { place: item.place, payload: item.payload.to_vec() });
                     }

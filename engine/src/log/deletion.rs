@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::cache::{Cache, Place};
-use super::file_name::{DELETED, KINDS};
+use super::file_name::{DELETED, FileKind, KINDS};
 use super::log::{Log, LogEnd};
-use super::segment::{Growth, Segment};
+use super::segment::{Growth, NO_TIMESTAMP, Segment};
 use crate::disk::{OpenMode, with_suffix};
 use crate::error::Error;
 
@@ -31,7 +31,17 @@ impl Deletions {
     /// Renames a segment's files. When the first of them cannot be, nothing has changed; those behind it are
     /// taken away at the next opening when they cannot.
     fn rename(&mut self, cache: &mut Cache, place: &Place<'_>, due_ms: i64) -> Result<(), Error> {
-        for (index, kind) in KINDS.into_iter().enumerate() {
+        self.rename_kinds(cache, place, &KINDS, due_ms)
+    }
+
+    fn rename_kinds(
+        &mut self,
+        cache: &mut Cache,
+        place: &Place<'_>,
+        kinds: &[FileKind],
+        due_ms: i64,
+    ) -> Result<(), Error> {
+        for (index, kind) in kinds.iter().copied().enumerate() {
             let from = place.path(kind);
             let to = with_suffix(&from, DELETED);
             match cache.disk().rename(&from, &to) {
@@ -132,6 +142,20 @@ impl Log {
         self.shrink_last(cache, size, next_offset)
     }
 
+    /// Moves the recovery point back, so that [`Log::truncate_to`] of `offset` leaves it in the log. Says
+    /// where it is.
+    pub fn recede_to(&mut self, cache: &mut Cache, offset: i64) -> Result<LogEnd, Error> {
+        let end = self.header_at(cache, offset)?.map_or(offset, |header| header.base_offset());
+        let segment = self.segments[self.segment_of(end)].base_offset.min(end);
+        // A start reads the segment from its beginning.
+        let offset = segment.max(self.start_offset).min(end);
+        if offset < self.recovery_point.offset {
+            let max_timestamp = NO_TIMESTAMP;
+            self.recovery_point = LogEnd { offset, segment, position: 0, max_timestamp };
+        }
+        Ok(self.recovery_point)
+    }
+
     /// Cuts the last segment to `size` bytes and lets it grow again.
     fn shrink_last(&mut self, cache: &mut Cache, size: u64, next_offset: i64) -> Result<(), Error> {
         let last = self.segments.len() - 1;
@@ -157,7 +181,8 @@ impl Log {
         Ok(())
     }
 
-    /// Gives up all that it holds, and goes on at `offset`. After an error it is not to be used.
+    /// Gives up all that it holds, and goes on at `offset`. After an error it is not to be used. A crash leaves all
+    /// of it, or a beginning, or nothing.
     pub fn restart_at(
         &mut self,
         cache: &mut Cache,
@@ -171,11 +196,17 @@ impl Log {
             .disk()
             .open(&self.dir, OpenMode::Directory)
             .map_err(Error::io(format_args!("opening {}", self.dir.display())))?;
-        for segment in self.segments.iter().rev() {
-            let place = Place { log: self.key, dir: &self.dir, base_offset: segment.base_offset };
-            self.deletions.rename(cache, &place, due_ms)?;
+        let (first, later) = self.segments.split_first().expect("a log has a segment");
+        for segments in [later, std::slice::from_ref(first)] {
+            for segment in segments.iter().rev() {
+                let place = Place { log: self.key, dir: &self.dir, base_offset: segment.base_offset };
+                // What is known of producers at the offset stays true.
+                let goes = |kind: &FileKind| segment.base_offset != offset || !kind.is_of_producers();
+                let kinds: Vec<FileKind> = KINDS.into_iter().filter(goes).collect();
+                self.deletions.rename_kinds(cache, &place, &kinds, due_ms)?;
+            }
+            self.sync_dir(cache)?;
         }
-        self.sync_dir(cache)?;
         let place = Place { log: self.key, dir: &self.dir, base_offset: offset };
         self.segments = vec![Segment::create(cache, &place)?];
         self.growth = Growth::default();

@@ -61,14 +61,17 @@ pub(crate) enum Fate {
     Cleaned,
     /// Written by a compaction that was finished: takes the place of what it was made from.
     Swap,
+    /// On its way to its own name: the start that was making the name durable was cut short. Our own.
+    Naming,
 }
 
 /// Suffixes behind a live name.
-const FATES: [(Fate, &str); 3] = [(Fate::Deleted, DELETED), (Fate::Cleaned, ".cleaned"), (Fate::Swap, SWAP)];
+const FATES: [(Fate, &str); 4] =
+    [(Fate::Deleted, DELETED), (Fate::Cleaned, ".cleaned"), (Fate::Swap, ".swap"), (Fate::Naming, NAMING)];
 /// Ends the name of a file that is to be removed.
 pub(crate) const DELETED: &str = ".deleted";
-/// Ends the name of a file that is whole and takes its place at the next opening.
-pub(super) const SWAP: &str = ".swap";
+/// Ends the name of a file that has no other while its own is made durable anew.
+pub(super) const NAMING: &str = ".naming";
 
 /// A name that was taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +133,7 @@ mod tests {
         assert_eq!(fate("00000000000000001024.log.deleted"), Some(Fate::Deleted));
         assert_eq!(fate("00000000000000001024.index.cleaned"), Some(Fate::Cleaned));
         assert_eq!(fate("00000000000000001024.timeindex.swap"), Some(Fate::Swap));
+        assert_eq!(fate("00000000000000001024.log.naming"), Some(Fate::Naming));
     }
 
     #[test]

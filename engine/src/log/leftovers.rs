@@ -5,6 +5,7 @@
 //! | `*.deleted` | on its way out | removed |
 //! | `*.cleaned` | an unfinished compaction's | removed, and with it every `.swap` from the same offset on |
 //! | `*.swap` | a finished compaction's | takes its place, after what it was made from is removed |
+//! | `*.naming` | a file whose name was made durable anew | gets its name |
 //! | an index without its `.log` | a deletion's or a roll's | removed |
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use super::cache::{Cache, LogKey, Place};
 use super::file_name::{DELETED, Fate, FileKind, SegmentFile, file_name, parse};
+use super::log::Log;
 use super::scan::{HEADERS_WINDOW, Walk};
 use super::segment::{next_batch, reading};
 use crate::disk::{DirEntry, Disk, OpenMode};
@@ -28,17 +30,42 @@ pub(super) struct FileLens {
     pub(super) times: Option<u64>,
 }
 
-/// Cleans the directory up, and says which segments it holds then.
-pub(super) fn settle(cache: &Cache, key: LogKey, dir: &Path) -> Result<BTreeMap<i64, FileLens>, Error> {
+impl Log {
+    /// Removes what is on its way out of a directory that holds these entries, and lets take its place what is on
+    /// its way in, before anybody looks at the names. Says what the directory holds then.
+    pub fn settle_names(
+        cache: &mut Cache,
+        dir: &Path,
+        entries: Vec<DirEntry>,
+    ) -> Result<Vec<DirEntry>, Error> {
+        let key = cache.new_log();
+        settle_names(cache, key, dir, entries)
+    }
+}
+
+fn settle_names(
+    cache: &Cache,
+    key: LogKey,
+    dir: &Path,
+    mut entries: Vec<DirEntry>,
+) -> Result<Vec<DirEntry>, Error> {
     let disk = cache.disk();
-    let mut entries = list(disk, dir)?;
-    let is_changed = remove_temporary(disk, dir, &entries)?;
-    if is_changed {
+    if remove_temporary(disk, dir, &entries)? {
         entries = list(disk, dir)?;
     }
     if complete_swaps(cache, key, dir, &entries)? {
         entries = list(disk, dir)?;
     }
+    if take_places(disk, dir, &entries, Fate::Naming)? {
+        entries = list(disk, dir)?;
+    }
+    Ok(entries)
+}
+
+/// Cleans the directory up, and says which segments it holds then.
+pub(super) fn settle(cache: &Cache, key: LogKey, dir: &Path) -> Result<BTreeMap<i64, FileLens>, Error> {
+    let disk = cache.disk();
+    let entries = settle_names(cache, key, dir, list(disk, dir)?)?;
     let mut segments: BTreeMap<i64, FileLens> = BTreeMap::new();
     for (entry, file) in live(&entries) {
         let lens = segments.entry(file.base_offset).or_default();
@@ -92,7 +119,7 @@ fn remove_temporary(disk: &dyn Disk, dir: &Path, entries: &[DirEntry]) -> Result
                 // It may be part of what the unfinished compaction wrote. Removed before any `.cleaned`, so
                 // that an interruption here leaves the same answer.
                 Fate::Swap => first_cleaned.is_some_and(|first| file.base_offset >= first),
-                Fate::Live | Fate::Deleted => false,
+                Fate::Live | Fate::Deleted | Fate::Naming => false,
             })
     };
     let mut gone: Vec<&DirEntry> = entries.iter().filter(|entry| is_gone(entry)).collect();
@@ -130,17 +157,22 @@ fn complete_swaps(cache: &Cache, key: LogKey, dir: &Path, entries: &[DirEntry]) 
         // tell old from new.
         sync_dir(disk, dir)?;
     }
-    let mut has_swaps = false;
-    for (entry, file) in with_fate(entries, Fate::Swap) {
+    take_places(disk, dir, entries, Fate::Swap)
+}
+
+/// Gives files of a fate their live names, durably. True when there were any.
+fn take_places(disk: &dyn Disk, dir: &Path, entries: &[DirEntry], fate: Fate) -> Result<bool, Error> {
+    let mut has_any = false;
+    for (entry, file) in with_fate(entries, fate) {
         let (from, to) = (dir.join(&entry.name), dir.join(file_name(file.base_offset, file.kind)));
         tracing::info!("{}: takes its place", from.display());
         disk.rename(&from, &to).map_err(Error::io(format_args!("renaming {}", from.display())))?;
-        has_swaps = true;
+        has_any = true;
     }
-    if has_swaps {
+    if has_any {
         sync_dir(disk, dir)?;
     }
-    Ok(has_swaps)
+    Ok(has_any)
 }
 
 /// The first offset behind a compacted segment's batches.

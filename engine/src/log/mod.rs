@@ -31,6 +31,7 @@ pub use file_name::{FileKind, base_of, file_name};
 pub use log::{BatchSlice, Log, LogEnd, LogLimits, TimedOffset};
 pub use opening::{Opened, Opening, Visit, Visitor};
 pub use recovery::Cut;
+pub(crate) use recovery::name_again;
 pub use replay::{LogPiece, Replayed};
 pub use resume::ResumePoint;
 pub use retention::Retention;

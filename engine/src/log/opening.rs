@@ -30,6 +30,7 @@ use crate::error::Error;
 use crate::format::BatchHeader;
 use crate::format::batch::HEADER_LEN;
 use crate::format::index_entry::{OffsetEntry, TimeEntry};
+use crate::planted::{Bug, planted};
 
 /// What the caller knows of a log before it is opened.
 #[derive(Debug, Clone, Copy)]
@@ -257,12 +258,13 @@ impl Log {
 
 /// A log that lacks what the caller knows to be on the device is refused.
 fn checked(mut log: Log, opened: Opened, opening: &Opening) -> Result<(Log, Opened), Error> {
-    if log.next_offset < opening.recovery_point.max(opening.start_offset) {
+    let durable = opening.recovery_point.max(opening.start_offset);
+    if log.next_offset < durable && !planted(Bug::TailCutBelowDurableEnd) {
         return Err(Error::Corrupt(format!(
             "log {}: ends at offset {}, expected at least {}: so much was on the device",
             log.dir.display(),
             log.next_offset,
-            opening.recovery_point.max(opening.start_offset)
+            durable
         )));
     }
     log.start_offset = log.segments[0].base_offset.max(opening.start_offset);

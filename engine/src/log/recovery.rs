@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::cache::{Cache, Place};
-use super::file_name::{FileKind, KINDS, SWAP};
+use super::file_name::{FileKind, KINDS, NAMING};
 use super::log::Log;
 use super::opening::{Opening, Visitor, visit_batch};
 use super::resume::{ResumePoint, resume};
 use super::scan::{BatchAt, Found, RECORDS_WINDOW, Walk};
 use super::segment::{Growth, Segment, corrupt, reading};
-use crate::disk::{OpenFile, OpenMode, with_suffix};
+use crate::disk::{Disk, OpenFile, OpenMode, with_suffix};
 use crate::error::Error;
 use crate::format::BatchHeader;
 use crate::planted::{Bug, planted};
@@ -42,13 +42,11 @@ pub(super) struct Recovery<'a> {
     window: Vec<u8>,
     /// What the next batch's base offset is, or where it has to be at least.
     next_offset: i64,
-    /// The first segment that is verified: its name is on the device.
-    first: usize,
 }
 
 impl<'a> Recovery<'a> {
     pub(super) fn new(opening: &'a Opening<'a>) -> Recovery<'a> {
-        Recovery { opening, replayed: 0, window: vec![0; RECORDS_WINDOW], next_offset: 0, first: 0 }
+        Recovery { opening, replayed: 0, window: vec![0; RECORDS_WINDOW], next_offset: 0 }
     }
 
     /// Verifies the segments of `log` from `first` on, and leaves them indexed and on the device.
@@ -61,7 +59,6 @@ impl<'a> Recovery<'a> {
     ) -> Result<Recovered, Error> {
         let mut recovered = Recovered::default();
         self.next_offset = log.segments[first].base_offset;
-        self.first = first;
         let mut index = first;
         while index < log.segments.len() {
             let base_offset = log.segments[index].base_offset;
@@ -94,7 +91,7 @@ impl<'a> Recovery<'a> {
         }
         let place = Place { log: log.key, dir: &log.dir, base_offset };
         let fault = format!("segment {place}: begins at offset {base_offset}, expected {}", self.next_offset);
-        if base_offset < self.next_offset || self.next_offset < self.opening.recovery_point {
+        if base_offset < self.next_offset || self.ends_below_durable() {
             return Err(Error::Corrupt(fault));
         }
         tracing::warn!("{fault}: removed, what it holds was never acknowledged");
@@ -123,7 +120,11 @@ impl<'a> Recovery<'a> {
         if !planted(Bug::RecoveryFromPageCache) {
             file.drop_cached().map_err(syncing(&place))?;
         }
-        let point = self.opening.resume.filter(|point| point.end.segment == place.base_offset);
+        let is_here = |point: &ResumePoint| {
+            let is_cut = planted(Bug::TailCutBelowDurableEnd) && len < point.end.position;
+            point.end.segment == place.base_offset && !is_cut
+        };
+        let point = self.opening.resume.filter(is_here);
         let (mut built, mut growth) = match &point {
             None => (Segment::unindexed(place.base_offset, 0), Growth::default()),
             Some(point) => {
@@ -153,7 +154,7 @@ impl<'a> Recovery<'a> {
         self.window = window;
         let cut = match fault {
             None => None,
-            Some(fault) if self.next_offset < self.opening.recovery_point => {
+            Some(fault) if self.ends_below_durable() => {
                 let fault = format!(
                     "{fault}; everything up to offset {} was on the device",
                     self.opening.recovery_point
@@ -176,6 +177,11 @@ impl<'a> Recovery<'a> {
         let is_last = index + 1 == log.segments.len();
         self.finish(log, cache, index, (built, file, growth), is_last)?;
         Ok(cut)
+    }
+
+    /// Whether bytes are missing that were on the device.
+    fn ends_below_durable(&self) -> bool {
+        self.next_offset < self.opening.recovery_point && !planted(Bug::TailCutBelowDurableEnd)
     }
 
     /// The segment as it was at the recovery point.
@@ -273,8 +279,9 @@ impl<'a> Recovery<'a> {
             built.seal();
         }
         *segment = built;
-        if index > self.first {
-            name_again(cache, &place)?;
+        // The name of a segment with bytes in front of the recovery point is on the device.
+        if place.base_offset >= self.opening.recovery_point {
+            name_again(cache.disk(), &place.path(FileKind::Log))?;
         }
         if is_last {
             log.growth = growth;
@@ -309,15 +316,13 @@ fn drop_from(log: &mut Log, cache: &mut Cache, from: usize) -> Result<(), Error>
     cache.disk().sync_dir(dir).map_err(Error::io(format_args!("syncing {}", dir.display())))
 }
 
-/// Has the directory's next sync cover a segment's name, also when an earlier sync of it has failed: the kernel
-/// may show a name that the device does not have, and take it for written. A crash in between leaves the name of
-/// a finished compaction, which the next opening completes.
-fn name_again(cache: &Cache, place: &Place<'_>) -> Result<(), Error> {
-    let path = place.path(FileKind::Log);
-    let aside = with_suffix(&path, SWAP);
-    let rename = |from: &Path, to: &Path| cache.disk().rename(from, to);
-    rename(&path, &aside)
-        .and_then(|()| rename(&aside, &path))
+/// Has the directory's next sync cover the name of a segment's file, also when an earlier sync of it has failed:
+/// the kernel may show a name that the device does not have, and take it for written. A crash in between leaves
+/// another name, which [`Log::settle_names`] takes for this one.
+pub(crate) fn name_again(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
+    let aside = with_suffix(path, NAMING);
+    disk.rename(path, &aside)
+        .and_then(|()| disk.rename(&aside, path))
         .map_err(Error::io(format_args!("renaming {}", path.display())))
 }
 

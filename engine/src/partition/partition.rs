@@ -485,6 +485,12 @@ impl Partition {
         self.log.remove_due(cache, now_ms)
     }
 
+    /// Moves the recovery point back to where [`Partition::truncate_to`] of `offset` leaves it, and says where
+    /// that is. It has to be durable before anything is taken back.
+    pub fn recede_to(&mut self, cache: &mut Cache, offset: i64) -> Result<LogEnd, Error> {
+        self.log.recede_to(cache, offset)
+    }
+
     /// Takes back everything from `offset` on, with what is known of it.
     pub fn truncate_to(
         &mut self,

@@ -12,7 +12,7 @@ use super::producers::Producers;
 use crate::disk::{DirEntry, Disk, OpenFile, OpenMode};
 use crate::error::Error;
 use crate::format::{ProducerBatches, ProducerEntry, producer_batches, producer_snapshot};
-use crate::log::{FileKind, base_of, file_path};
+use crate::log::{FileKind, base_of, file_path, name_again};
 
 /// Bytes of a snapshot that knows nobody.
 const EMPTY_LEN: u64 = 10;
@@ -79,8 +79,9 @@ impl Snapshots {
     }
 
     /// Has the newest one at or in front of `offset_max` be what the device has, and the device have all of it:
-    /// the process that wrote it may have ended before its sync, or behind one that failed.
-    pub(super) fn settle(&self, disk: &dyn Disk, offset_max: i64) -> Result<(), Error> {
+    /// the process that wrote it may have ended before its sync, or behind one that failed. The name of one that
+    /// is not in front of the recovery point goes with the directory's next sync.
+    pub(super) fn settle(&self, disk: &dyn Disk, offset_max: i64, recovery_point: i64) -> Result<(), Error> {
         let Some(offset) = self.newest_at(offset_max) else { return Ok(()) };
         for kind in [FileKind::Snapshot, FileKind::Batches] {
             let path = self.path(offset, kind);
@@ -88,8 +89,11 @@ impl Snapshots {
                 file.sync()?;
                 file.drop_cached()
             }) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 settled => settled.map_err(Error::io(format_args!("syncing {}", path.display())))?,
+            }
+            if offset >= recovery_point {
+                name_again(disk, &path)?;
             }
         }
         Ok(())

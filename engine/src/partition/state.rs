@@ -79,6 +79,8 @@ impl State {
     ) -> Result<(Log, State, Opened), Error> {
         let disk = cache.shared_disk();
         let entries = disk.list(dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
+        // A segment that a start was naming anew counts, and so does its snapshot.
+        let entries = Log::settle_names(cache, dir, entries)?;
         let mut snapshots = Snapshots::find(&*disk, dir, &entries)?;
         let point = journalled.point.as_ref().filter(|(end, _)| is_where_to_begin(known, end, &entries));
         let believed_to = match point {
@@ -93,7 +95,7 @@ impl State {
             Some(_) => None,
             None if known.was_clean => snapshots.load(&*disk, believed_to)?,
             None => {
-                snapshots.settle(&*disk, believed_to)?;
+                snapshots.settle(&*disk, believed_to, known.recovery_point)?;
                 snapshots.load_whole(&*disk, believed_to)?
             }
         };
@@ -256,7 +258,8 @@ impl State {
         self.producers = producers_of(loaded.as_ref(), self.expiration_ms, now_ms);
         id_max.into_iter().for_each(|id| self.producers.see_id(id));
         let mut written = Vec::new();
-        let mut from = log.start_offset();
+        // Batches in front of the log's start are no less their producers' last ones.
+        let mut from = log.segment_bases().next().expect("a log has a segment");
         if let Some(loaded) = &loaded {
             from = loaded.offset;
             if loaded.lacks_batches() {

@@ -10,7 +10,7 @@ use crate::partition::PartitionId;
 
 /// So many times as many syncs are in flight, by how many files of the journal are still free: waves that are
 /// a little slower are better than a journal that is full.
-const URGENCY: [usize; 5] = [8, 4, 4, 2, 1];
+const URGENCY: [usize; 4] = [8, 4, 2, 1];
 
 /// A partition that is being made durable where it lies.
 #[derive(Debug)]

@@ -182,6 +182,8 @@ impl Shard {
                 (None, _) => self.finished(op, buf),
                 (Some(dir), _) if self.dirs[dir].is_offline => (),
                 (Some(_), Ok(())) => self.finished(op, buf),
+                // The kernel has nothing left to write, and says so.
+                (Some(_), Err(_)) if op.is_sync() && planted(Bug::SyncRetried) => self.finished(op, buf),
                 (Some(dir), Err(error)) => self.fail(dir, &failure(op, &error)),
             }
         }

@@ -24,7 +24,7 @@ impl Default for CommitLimits {
             direct_bytes_min: 64 * 1024,
             direct_partitions_max: 16,
             background_syncs_max: 2,
-            free_files_min: SLOTS - 4,
+            free_files_min: SLOTS - 5,
         }
     }
 }

@@ -13,6 +13,7 @@ mod read_in;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod truncate;
 mod upkeep;
 mod wave;
 

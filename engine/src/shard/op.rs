@@ -53,6 +53,11 @@ impl Op {
         }
     }
 
+    /// Whether it makes durable what was written before.
+    pub(super) fn is_sync(self) -> bool {
+        matches!(self, Op::Wave { .. } | Op::Behind { .. })
+    }
+
     /// The log directory that it writes to.
     pub(super) fn dir(self) -> Option<usize> {
         match self {

@@ -55,6 +55,13 @@ impl SimQueue {
         self.disk.state().queues[self.number].in_flight.len()
     }
 
+    /// Which of the operations in flight are syncs, by index.
+    pub fn syncs(&self) -> Vec<usize> {
+        let state = self.disk.state();
+        let in_flight = state.queues[self.number].in_flight.iter().enumerate();
+        in_flight.filter(|(_, one)| one.write.is_none()).map(|(index, _)| index).collect()
+    }
+
     /// How many operations are late.
     pub fn late(&self) -> usize {
         self.disk.state().queues[self.number].late.len()

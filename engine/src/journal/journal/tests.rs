@@ -111,7 +111,7 @@ fn recovery_points_find_room_where_appends_do_not() {
     assert!(!journal.has_pieces());
     journal.set_state(state(0, 1));
     assert!(write(&mut journal));
-    assert_eq!(journal.free_files_count(), SLOTS - 1, "everything is below the recovery point");
+    assert_eq!(journal.free_files_count(), SLOTS - 2, "everything is below the recovery point");
 }
 
 #[test]
@@ -134,6 +134,31 @@ fn a_state_outlives_the_file_that_it_was_written_in() {
 }
 
 #[test]
+fn pieces_in_front_of_a_cut_count_for_nothing_and_those_behind_it_do() {
+    let disk = disk();
+    let mut journal = Journal::open(&disk, &config(0)).unwrap();
+    for offset in 0..20 {
+        assert!(push(&mut journal, 0, offset) && push(&mut journal, 1, offset));
+        write(&mut journal);
+    }
+    let cut = StateRecord { payload: Vec::new(), ..state(0, 3) };
+    journal.cut(cut.clone()).unwrap();
+    for offset in 5..7 {
+        push(&mut journal, 0, offset);
+        write(&mut journal);
+    }
+    let mut recovered = read_all(&disk, Path::new(LOG_DIR)).unwrap();
+    let (first, second) = (recovered.take(id(0)), recovered.take(id(1)));
+    assert_eq!((pieces(&first), first.state), (vec![5, 6], Some(cut)));
+    assert_eq!(pieces(&second).len(), 20);
+    // Nor does it keep a file from being written anew.
+    let free = journal.free_files_count();
+    journal.set_state(state(1, 20));
+    write(&mut journal);
+    assert_eq!(journal.free_files_count(), free + 2);
+}
+
+#[test]
 fn a_partition_that_is_gone_holds_nothing_up() {
     let disk = disk();
     let mut journal = Journal::open(&disk, &config(0)).unwrap();
@@ -145,7 +170,41 @@ fn a_partition_that_is_gone_holds_nothing_up() {
     push(&mut journal, 1, 0);
     journal.set_state(state(1, 0));
     write(&mut journal);
-    assert_eq!(journal.free_files_count(), SLOTS - 1);
+    assert_eq!(journal.free_files_count(), SLOTS - 2);
+}
+
+#[test]
+fn a_torn_first_frame_of_a_file_leaves_no_hole_however_full_the_journal_is() {
+    let disk = disk();
+    let mut journal = Journal::open(&disk, &config(0)).unwrap();
+    disk.settle();
+    disk.keep_crash_points();
+    let mut offset = 0;
+    // It runs full more than once; the last frame is one that it is full with.
+    for _ in 0..3 * SLOTS * 8 {
+        if push(&mut journal, 0, offset) {
+            offset += 1;
+        } else {
+            journal.set_state(state(0, offset));
+        }
+        write(&mut journal);
+    }
+    while push(&mut journal, 0, offset) {
+        write(&mut journal);
+    }
+    let found = read_all(&disk, Path::new(LOG_DIR)).unwrap();
+    let (first_generation, first_slot) = (found.next_generation, found.first_slot(0));
+    let next = JournalConfig { nonce: 78, first_generation, first_slot, ..config(0) };
+    let mut next = Journal::open(&disk, &next).unwrap();
+    next.set_state(state(0, offset));
+    next.begin().unwrap();
+    for (step, point) in disk.take_crash_points() {
+        for seed in 0..4 {
+            if let Err(error) = read_all(&point.after_crash(seed), Path::new(LOG_DIR)) {
+                panic!("{step}: {error}");
+            }
+        }
+    }
 }
 
 /// Changes the file of slot 0, and says what a start makes of it.

@@ -355,6 +355,26 @@ fn a_cut_log_knows_what_it_knew_when_it_was_so_long() {
 }
 
 #[test]
+fn a_cut_log_knows_what_lies_in_front_of_its_start_too() {
+    for start in (5..120).step_by(5) {
+        for cut in (start..120).step_by(10) {
+            let mut running = Running::start(new_disk(0), NEW);
+            let written = two_writers(&mut running);
+            running.wave().unwrap();
+            running.partition.delete_records_before(start).unwrap();
+            running.partition.delete_below_start(&mut running.cache, i64::MAX, NOW_MS, NOW_MS).unwrap();
+            running.partition.truncate_to(&mut running.cache, cut, NOW_MS, NOW_MS).unwrap();
+            let end = running.partition.end().offset;
+            let kept = written.iter().filter(|(_, base_offset)| *base_offset < end);
+            let kept: Vec<_> = kept.collect();
+            for (bytes, base_offset) in kept.iter().rev().take(10).rev() {
+                check_repeated(&mut running, bytes, *base_offset);
+            }
+        }
+    }
+}
+
+#[test]
 fn leader_epochs_are_known_after_every_end() {
     let mut running = Running::start(new_disk(0), NEW);
     let with_epoch = |running: Running, leader_epoch, known| {

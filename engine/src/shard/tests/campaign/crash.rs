@@ -7,6 +7,7 @@ use super::broker::Broker;
 use super::ledger::{Debts, Ledger};
 use super::notes::Notes;
 use super::numbers::Numbers;
+use super::tally::{Tally, What};
 use crate::disk::sim::SimDisk;
 
 /// A start takes about so many steps; a step behind its last one is its end.
@@ -26,14 +27,15 @@ impl fmt::Display for Cut {
     }
 }
 
-/// Crashes, starts and checks. Says how many crashes that were.
+/// Crashes, starts and checks.
 pub(super) fn crash(
     point: &SimDisk,
     cut: &Cut,
     notes: &Notes,
     ledger: &Ledger,
     owed: &Debts,
-) -> Result<u64, String> {
+    tally: &mut Tally,
+) -> Result<(), String> {
     let mut numbers = Numbers::new(cut.seed);
     let disk = end(point, &mut numbers);
     disk.keep_crash_point(numbers.below(STEPS_OF_A_START) as u64);
@@ -42,7 +44,10 @@ pub(super) fn crash(
     let there = ledger.check(&mut broker, notes, owed)?;
     // What it serves was read by somebody: it must outlive a power cut that comes at once.
     let (again, owed) = match disk.take_crash_points().pop() {
-        Some((_, during)) => (during, owed),
+        Some((step, during)) => {
+            tally.add(What::of_start(&step), 1);
+            (during, owed)
+        }
         None => (disk.after_kill(), &there),
     };
     ledger.challenge(&mut broker, &there)?;
@@ -52,7 +57,8 @@ pub(super) fn crash(
         start(&disk, &unclean, cut.shards, &mut numbers).map_err(|what| format!("twice: {what}"))?;
     let there = ledger.check(&mut broker, notes, owed).map_err(|what| format!("twice: {what}"))?;
     ledger.challenge(&mut broker, &there).map_err(|what| format!("twice: {what}"))?;
-    Ok(2)
+    tally.crashes += 2;
+    Ok(())
 }
 
 /// Most machines lose power; some processes are killed.

@@ -32,6 +32,12 @@ pub(super) struct Sent {
     pub(super) wave: u64,
 }
 
+impl Sent {
+    pub(super) fn offsets(&self) -> i64 {
+        self.last_offset + 1 - self.base_offset
+    }
+}
+
 /// One partition's part of the ledger.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Book {
@@ -102,6 +108,24 @@ impl Book {
 
     pub(super) fn owed(&self) -> Owed {
         Owed { batches: self.acked, seen: self.seen }
+    }
+
+    /// What is owed while everything behind so many batches is taken back.
+    pub(super) fn owed_of(&self, batches: usize) -> Owed {
+        let end = self.sent.get(batches).map_or(self.end(), |sent| sent.base_offset);
+        Owed { batches: self.acked.min(batches), seen: self.seen.min(end) }
+    }
+
+    /// Whether what is behind so many batches was taken back is not known.
+    pub(super) fn owe_only(&mut self, batches: usize) {
+        let Owed { batches: acked, seen } = self.owed_of(batches);
+        (self.acked, self.seen) = (acked, seen);
+    }
+
+    /// Everything behind so many batches was taken back.
+    pub(super) fn take_back(&mut self, batches: usize) {
+        self.owe_only(batches);
+        self.sent.truncate(batches);
     }
 
     /// Only these are there after a crash; they are durable and seen.

@@ -9,6 +9,7 @@
 //! ledger    what clients sent, were told and saw; what they are owed
 //! world     one act after the other
 //! crash     one crash, and another one during the start
+//! tally     in the middle of what the power went
 //! damage    what no crash does
 //! ```
 //!
@@ -20,6 +21,7 @@ mod damage;
 mod ledger;
 mod notes;
 mod numbers;
+mod tally;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,25 +29,28 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use self::tally::Tally;
 use self::world::World;
 use crate::planted::{Bug, plant};
 
 /// Crashes without `LOGMILL_CRASH_POINTS`.
-const CRASHES: u64 = 10_000;
+const CRASHES: u64 = 100_000;
+/// With fewer crashes than these something may have met none.
+const CRASHES_OF_ALL_MIN: u64 = 50_000;
 /// Acts of one run.
 const ACTS: usize = 250;
 /// Runs in which a planted bug has to be caught.
 const RUNS_TO_CATCH_MAX: u64 = 40;
 
-/// One run: how many crashes it survived, or what went wrong in it.
-fn run(seed: u64) -> Result<u64, String> {
+/// One run: what crashes it survived, or what went wrong in it.
+fn run(seed: u64) -> Result<Tally, String> {
     let mut world = World::new(seed).map_err(|what| format!("seed {seed}: {what}"))?;
     for _ in 0..ACTS {
         let acted = catch_unwind(AssertUnwindSafe(|| world.act()));
         let acted = acted.unwrap_or_else(|panic| Err(in_words(&*panic)));
         acted.map_err(|what| format!("seed {seed}, {}: {what}", world.story()))?;
     }
-    Ok(world.crashes)
+    Ok(world.tally)
 }
 
 fn in_words(panic: &(dyn std::any::Any + Send)) -> String {
@@ -61,14 +66,14 @@ fn setting(name: &str) -> Option<u64> {
 fn nothing_acknowledged_is_lost_wherever_the_power_goes() {
     let wanted = setting("LOGMILL_CRASH_POINTS").unwrap_or(CRASHES);
     let seed = AtomicU64::new(setting("LOGMILL_CRASH_SEED").unwrap_or(1));
-    let crashes = AtomicU64::new(0);
+    let tally = Mutex::new(Tally::default());
     let failure = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while crashes.load(Ordering::Relaxed) < wanted && failure.lock().unwrap().is_none() {
+                while tally.lock().unwrap().crashes < wanted && failure.lock().unwrap().is_none() {
                     match run(seed.fetch_add(1, Ordering::Relaxed)) {
-                        Ok(survived) => _ = crashes.fetch_add(survived, Ordering::Relaxed),
+                        Ok(survived) => tally.lock().unwrap().merge(&survived),
                         Err(what) => *failure.lock().unwrap() = Some(what),
                     }
                 }
@@ -78,7 +83,10 @@ fn nothing_acknowledged_is_lost_wherever_the_power_goes() {
     if let Some(what) = failure.into_inner().unwrap() {
         panic!("{what}");
     }
-    println!("{} crashes survived, up to seed {}", crashes.into_inner(), seed.into_inner() - 1);
+    let tally = tally.into_inner().unwrap();
+    println!("up to seed {}: {tally}", seed.into_inner() - 1);
+    let missing = tally.missing();
+    assert!(wanted < CRASHES_OF_ALL_MIN || missing.is_empty(), "no crash in the middle of {missing:?}");
 }
 
 #[test]

@@ -5,10 +5,12 @@ use super::crash::{Cut, crash};
 use super::ledger::{Debts, Ledger, PRODUCERS};
 use super::notes::{Notes, TopicNote};
 use super::numbers::Numbers;
+use super::tally::{Tally, What};
 use crate::Error;
+use crate::disk::sim::{SimDisk, Step};
 use crate::format::Uuid;
 use crate::partition::PartitionId;
-use crate::shard::DeleteBefore;
+use crate::shard::{CommitCounts, DeleteBefore};
 
 /// Shards of one process and of the next.
 const SHARDS: [usize; 3] = [4, 1, 3];
@@ -29,8 +31,11 @@ pub(super) struct World {
     acts: usize,
     /// How the processes before this one ended.
     ends: Vec<String>,
-    /// How many crashes were survived.
-    pub(super) crashes: u64,
+    /// What crashes were survived.
+    pub(super) tally: Tally,
+    /// What is done just now, for the tally.
+    act: What,
+    counts: CommitCounts,
 }
 
 impl World {
@@ -49,7 +54,9 @@ impl World {
             topics_made: 0,
             acts: 0,
             ends: Vec::new(),
-            crashes: 0,
+            tally: Tally::default(),
+            act: What::DeletionAndRecreation,
+            counts: CommitCounts::default(),
         };
         for (name, partitions) in TOPICS {
             world.make_topic(name, partitions)?;
@@ -62,9 +69,19 @@ impl World {
     pub(super) fn act(&mut self) -> Result<(), String> {
         self.acts += 1;
         self.debts = self.ledger.debts();
-        match self.numbers.below(200) {
+        let number = self.numbers.below(200);
+        self.act = match number {
+            100..188 => What::Wave,
+            188..192 => What::Retention,
+            192..194 => What::DeleteRecords,
+            194 => What::DeletionAndRecreation,
+            196 => What::CleanStop,
+            _ => What::Append,
+        };
+        match number {
             0..90 => self.append(),
-            90..100 => self.append_again(),
+            90..98 => self.append_again(),
+            98..100 => self.take_back(),
             100..124 => self.submit(),
             124..188 => self.finish_one(Ok(())),
             188..192 => self.give_up_old_records(),
@@ -76,6 +93,9 @@ impl World {
             _ => self.crash_and_go_on(),
         }?;
         self.crash_in_steps()?;
+        let counts = self.counts();
+        self.tally.add(What::SyncBehind, counts.behind_syncs.saturating_sub(self.counts.behind_syncs));
+        self.counts = counts;
         for (id, book) in &mut self.ledger.0 {
             if let Ok(bounds) = self.broker.shard_of(*id).bounds(*id) {
                 book.seen = book.seen.max(bounds.readable);
@@ -84,11 +104,28 @@ impl World {
         Ok(())
     }
 
+    /// What commits took in this process.
+    fn counts(&self) -> CommitCounts {
+        let mut counts = CommitCounts::default();
+        self.broker.shards.iter().for_each(|shard| counts += shard.commit_counts());
+        counts
+    }
+
     /// Crashes in the steps since the last time, with what was known in them.
     fn crash_in_steps(&mut self) -> Result<(), String> {
-        for (step, point) in self.broker.disk.take_crash_points() {
+        let points = self.broker.disk.take_crash_points();
+        let notes = self.notes.clone();
+        self.crash_in(points, &notes)
+    }
+
+    fn crash_in(&mut self, points: Vec<(Step, SimDisk)>, notes: &Notes) -> Result<(), String> {
+        for (step, point) in points {
             let cut = Cut { seed: self.numbers.next(), shards: SHARDS[self.numbers.below(SHARDS.len())] };
-            self.crashes += crash(&point, &cut, &self.notes, &self.ledger, &self.debts)
+            self.tally.add_step(&step, self.act);
+            if cut.shards != self.broker.shards.len() {
+                self.tally.add(What::shards_next(cut.shards), 1);
+            }
+            crash(&point, &cut, notes, &self.ledger, &self.debts, &mut self.tally)
                 .map_err(|what| format!("{step}: {cut}: {what}"))?;
         }
         Ok(())
@@ -149,10 +186,15 @@ impl World {
             return self.submit();
         }
         let shard = busy[self.numbers.below(busy.len())];
-        queues[shard].finish(self.numbers.below(queues[shard].in_flight()), result);
+        let at = self.numbers.below(queues[shard].in_flight());
+        self.finish(shard, at, result);
+        Ok(())
+    }
+
+    fn finish(&mut self, shard: usize, at: usize, result: std::io::Result<()>) {
+        self.broker.disk.queues()[shard].finish(at, result);
         self.broker.shards[shard].reap();
         self.ledger.progress(&mut self.broker, shard);
-        Ok(())
     }
 
     /// What settings do not keep goes, in the steps of a broker: nobody reads it, that is written down, it goes.
@@ -184,6 +226,39 @@ impl World {
         let shard = self.broker.shard_of(id);
         shard.delete_records(id, DeleteBefore::Offset(bounds.start + some)).map_err(in_words)?;
         self.write_marks()
+    }
+
+    /// A partition's log is cut, as a replica's is that another one's leader contradicts. What is behind may be
+    /// there after a crash, or not.
+    fn take_back(&mut self) -> Result<(), String> {
+        let id = self.partition();
+        let Ok(bounds) = self.broker.shard_of(id).bounds(id) else { return Ok(()) };
+        let Some(book) = self.ledger.0.get(&id) else { return Ok(()) };
+        let first = book.sent.partition_point(|sent| sent.base_offset < bounds.start);
+        let batches = first + self.numbers.below(book.sent.len() - first + 1);
+        let Some(taken) = book.sent.get(batches) else { return Ok(()) };
+        let offset = taken.base_offset + self.numbers.below(taken.offsets() as usize) as i64;
+        self.debts.insert(id, book.owed_of(batches));
+        self.act = What::Truncation;
+        let disk = self.broker.disk.clone();
+        let (mut before, mut written) = (Vec::new(), self.notes.clone());
+        let done = self.broker.shard_of(id).truncate(id, offset, NOW_MS, |marks| {
+            before = disk.take_crash_points();
+            written.write_marks(marks);
+            Ok(())
+        });
+        match done {
+            Ok(()) => (),
+            Err(Error::Offline(_)) => return Ok(()),
+            Err(error) => return Err(in_words(error)),
+        }
+        let notes = std::mem::replace(&mut self.notes, written);
+        self.crash_in(before, &notes)?;
+        self.crash_in_steps()?;
+        self.ledger.0.get_mut(&id).expect("it was just there").take_back(batches);
+        let owner = self.broker.owner_of(id);
+        self.ledger.progress(&mut self.broker, owner);
+        Ok(())
     }
 
     fn delete_and_make_again(&mut self) -> Result<(), String> {
@@ -224,7 +299,18 @@ impl World {
     /// the next one finds the page cache as it was.
     fn fail_one(&mut self) -> Result<(), String> {
         self.broker.disk.keep_trace();
-        self.finish_one(Err(rustix::io::Errno::IO.into()))?;
+        // Most of what is in flight are writes of the journal.
+        let queues = self.broker.disk.queues();
+        let syncs =
+            (0..queues.len()).flat_map(|shard| queues[shard].syncs().into_iter().map(move |at| (shard, at)));
+        let syncs: Vec<(usize, usize)> = syncs.collect();
+        let failed = Err(rustix::io::Errno::IO.into());
+        if syncs.is_empty() || self.numbers.is_one_in(4) {
+            self.finish_one(failed)?;
+        } else {
+            let (shard, at) = syncs[self.numbers.below(syncs.len())];
+            self.finish(shard, at, failed);
+        }
         let failed = self.broker.disk.take_trace();
         self.end_by(failed.first().map_or("nothing".to_owned(), |step| format!("failure of {step}")));
         for _ in 0..self.numbers.below(4) {
@@ -257,8 +343,10 @@ impl World {
         format!("act {}, processes ended in {}", self.acts, self.ends.join("; "))
     }
 
-    fn go_on(&mut self, disk: crate::disk::sim::SimDisk) -> Result<(), String> {
+    fn go_on(&mut self, disk: SimDisk) -> Result<(), String> {
         self.processes += 1;
+        self.act = What::Start;
+        self.counts = CommitCounts::default();
         let shards = SHARDS[self.processes % SHARDS.len()];
         disk.keep_crash_points();
         let notes = self.notes.unclean();
