@@ -50,11 +50,13 @@ pub enum Operation {
     FinishSync,
     /// The end of a durable write in a queue.
     FinishWrite,
+    /// Bringing bytes into the page cache, by a queue.
+    ReadIn,
 }
 
 impl Operation {
     /// Every one of them.
-    pub const ALL: [Operation; 21] = [
+    pub const ALL: [Operation; 22] = [
         Operation::Open,
         Operation::Read,
         Operation::List,
@@ -76,12 +78,13 @@ impl Operation {
         Operation::SubmitWrite,
         Operation::FinishSync,
         Operation::FinishWrite,
+        Operation::ReadIn,
     ];
 
     /// Whether it only looks: a power cut before it leaves what one before the next change leaves.
     pub(super) fn is_look(self) -> bool {
-        use Operation::{Len, List, Open, Read, Space};
-        matches!(self, Open | Read | List | Len | Space)
+        use Operation::{Len, List, Open, Read, ReadIn, Space};
+        matches!(self, Open | Read | List | Len | Space | ReadIn)
     }
 }
 

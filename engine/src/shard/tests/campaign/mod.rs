@@ -11,6 +11,7 @@
 //! crash     one crash, and another one during the start
 //! tally     in the middle of what the power went
 //! damage    what no crash does
+//! matrix    everything that a disk is asked for fails, in every way
 //! ```
 //!
 //! `LOGMILL_CRASH_POINTS` says how many crashes there are, `LOGMILL_CRASH_SEED` which comes first.
@@ -19,6 +20,7 @@ mod broker;
 mod crash;
 mod damage;
 mod ledger;
+mod matrix;
 mod notes;
 mod numbers;
 mod tally;
