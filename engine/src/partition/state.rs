@@ -88,7 +88,9 @@ impl State {
             Some((end, _)) => end.segment,
             None => {
                 let point = known.recovery_point.max(known.start_offset);
-                bases_of(&entries).filter(|base| *base <= point).max().unwrap_or(0)
+                let holds_point = bases_of(&entries).filter(|base| *base <= point).max();
+                // Where there is no segment, a log that was cut to nothing begins anew where it began.
+                holds_point.unwrap_or(known.start_offset)
             }
         };
         let loaded = match point {
