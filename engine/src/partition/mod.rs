@@ -2,6 +2,7 @@
 
 mod aborted;
 mod bounds;
+mod config;
 pub mod directory;
 mod epochs;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
@@ -16,7 +17,8 @@ mod transactions;
 
 pub use crate::format::PartitionId;
 pub use bounds::{Bounds, Isolation};
+pub use config::{Ack, FlushLimits, PartitionConfig};
 pub use epochs::EpochEnd;
-pub use partition::{Ack, Appended, Fetched, FlushLimits, Marks, Partition, PartitionConfig, TimeQuery};
+pub use partition::{Appended, Fetched, Marks, Partition, TimeQuery};
 pub use producer::Marker;
 pub use state::{Journalled, Known};

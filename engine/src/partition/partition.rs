@@ -6,52 +6,14 @@ use bytes::Bytes;
 use zerocopy::IntoBytes;
 
 use super::bounds::{Bounds, Isolation};
+use super::config::{Ack, PartitionConfig};
 use super::epochs::EpochEnd;
 use super::producer::Marker;
 use super::state::{Journalled, Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
-use crate::format::{AbortedEntry, Batch, BatchHeader, BatchRules, PointState, ProducerEntry, TimestampRule};
-use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, LogLimits, Opened, Retention, TimedOffset};
-
-/// What an acknowledgement means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ack {
-    /// The bytes survive a power cut.
-    Durable,
-    /// The kernel has the bytes: Apache Kafka's meaning.
-    PageCache,
-    /// The same, but that the log is synced now and then.
-    Flushed(FlushLimits),
-}
-
-/// When a log is synced whose appends are acknowledged from the page cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlushLimits {
-    /// After so many records, before the last of them is acknowledged: `flush.messages`.
-    pub messages: i64,
-    /// When a record has waited for so long: `flush.ms`.
-    pub ms: i64,
-}
-
-/// What a topic's settings mean to the engine.
-#[derive(Debug, Clone, Copy)]
-pub struct PartitionConfig {
-    /// What a batch has to be, and is made.
-    pub batch: BatchRules,
-    /// When a log rolls and how finely it is indexed.
-    pub log: LogLimits,
-    /// Epoch of the partition's leader, which every batch is stamped with.
-    pub leader_epoch: i32,
-    /// What an acknowledgement means.
-    pub ack: Ack,
-    /// A producer that has written nothing for so long is forgotten: `producer.id.expiration.ms`.
-    pub producer_expiration_ms: i64,
-    /// What is kept.
-    pub retention: Retention,
-    /// The files of a deleted segment stay for so long: `file.delete.delay.ms`.
-    pub delete_delay_ms: i64,
-}
+use crate::format::{AbortedEntry, Batch, BatchHeader, PointState, ProducerEntry, TimestampRule};
+use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, Opened, Retention, TimedOffset};
 
 /// How far a partition has come, as is written down from time to time for the next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
