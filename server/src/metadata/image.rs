@@ -164,3 +164,36 @@ impl Image {
         self.by_name.remove(&topic.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Machine;
+
+    fn ack(broker: &[(&str, &str)], name: &'static str, topic: &[(&str, &str)]) -> Ack {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let settings: Vec<(String, String)> = broker.iter().map(owned).collect();
+        let machine = Machine { host_name: "localhost".to_owned(), cores: 1 };
+        let config = Config::load(None, [], &settings, &machine).unwrap().0;
+        let topic = Topic {
+            name: Text::from_static(name),
+            id: Uuid([9; 16]),
+            dirs: vec![0],
+            overrides: TopicOverrides::accepted(topic.iter().map(owned).collect()),
+        };
+        topic.to_open(&config).next().unwrap().config.ack
+    }
+
+    #[test]
+    fn logs_are_flushed_as_their_topic_says_where_acknowledgements_mean_the_page_cache() {
+        let page_cache = ("logmill.ack", "page-cache");
+        let flushed = |messages, ms| Ack::Flushed(FlushLimits { messages, ms });
+        assert_eq!(ack(&[page_cache], "t", &[]), Ack::PageCache);
+        assert_eq!(ack(&[page_cache], "t", &[("flush.messages", "5")]), flushed(5, i64::MAX));
+        assert_eq!(ack(&[page_cache], "t", &[("flush.ms", "7")]), flushed(i64::MAX, 7));
+        let of_broker = [page_cache, ("log.flush.interval.messages", "3"), ("log.flush.interval.ms", "9")];
+        assert_eq!(ack(&of_broker, "t", &[("flush.ms", "7")]), flushed(3, 7));
+        assert_eq!(ack(&of_broker, "__consumer_offsets", &[]), Ack::Durable);
+        assert_eq!(ack(&[], "t", &[("flush.messages", "5")]), Ack::Durable);
+    }
+}
