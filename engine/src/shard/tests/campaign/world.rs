@@ -79,7 +79,7 @@ impl World {
             _ => What::Append,
         };
         match number {
-            0..90 => self.append(),
+            0..87 => self.append(),
             90..98 => self.append_again(),
             98..100 => self.take_back(),
             100..124 => self.submit(),
@@ -87,7 +87,7 @@ impl World {
             188..192 => self.give_up_old_records(),
             192..194 => self.delete_records(),
             194 => self.delete_and_make_again(),
-            195 => self.fail_one(),
+            87..90 | 195 => self.fail_one(),
             196 => self.stop_and_start(),
             197 => self.be_shortened(),
             _ => self.crash_and_go_on(),
