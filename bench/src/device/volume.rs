@@ -20,6 +20,11 @@ use crate::rig::directory::RunDirectory;
 const BUSY_MAX: Duration = Duration::from_secs(10);
 const BUSY_AGAIN: Duration = Duration::from_millis(1);
 
+/// Up to this exit code e2fsck has left nothing that is wrong: 1 is repaired, 2 that it was mounted meanwhile.
+const REPAIRED_MAX: i32 = 3;
+/// By this one it says that somebody has to decide.
+const UNREPAIRED: i32 = 4;
+
 /// What is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum FileSystem {
@@ -50,6 +55,15 @@ impl FileSystem {
             FileSystem::Ext4NoJournal => &["mkfs.ext4", "-q", "-F", "-E", EXT4, "-O", "^has_journal"],
             FileSystem::Xfs => &["mkfs.xfs", "-q", "-f", "-K"],
             FileSystem::Btrfs => &["mkfs.btrfs", "-q", "-f", "-K"],
+        }
+    }
+
+    /// What a machine runs at boot before it mounts it, and what when that wants to ask somebody
+    /// (`fsck.repair=yes`). The others replay a journal of their own, or never write in place.
+    fn repairs(self) -> &'static [&'static [&'static str]] {
+        match self {
+            FileSystem::Ext4NoJournal => &[&["e2fsck", "-p"], &["e2fsck", "-y"]],
+            FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Btrfs => &[],
         }
     }
 
@@ -154,12 +168,14 @@ impl Volume {
         self.disk.order(Order::Rate(bytes))
     }
 
-    /// The power is back: mounts anew what the disk has, and nothing else is known of it.
+    /// The power is back: mounts anew what the disk has, and nothing else is known of it. What has to be repaired
+    /// first is, as at a machine's boot; what cannot be repaired is an error.
     pub(crate) fn reboot(&mut self) -> Result<(), Error> {
         self.release()?;
         self.unmount()?;
         self.disk.order(Order::PowerOn)?;
         let device = self.attach()?;
+        self.repair(device.path())?;
         self.mount(&device)
     }
 
@@ -169,16 +185,35 @@ impl Volume {
     }
 
     fn make_file_system(&self, device: &Path) -> Result<(), Error> {
-        let file_system = self.options.file_system;
-        let (program, arguments) = file_system.make().split_first().expect("a program");
-        let output = Command::new(program).args(arguments).arg(device).output();
-        let what = format!("{program} (in Debian's package {})", file_system.package());
-        let output = output.map_err(Error::io(what.clone()))?;
-        if output.status.success() {
-            return Ok(());
+        self.run(self.options.file_system.make(), device, 0).map(drop)
+    }
+
+    fn repair(&self, device: &Path) -> Result<(), Error> {
+        let mut repairs = self.options.file_system.repairs().iter().peekable();
+        while let Some(repair) = repairs.next() {
+            let code_max = if repairs.peek().is_some() { UNREPAIRED } else { REPAIRED_MAX };
+            let (code, said) = self.run(repair, device, code_max)?;
+            if code > 0 {
+                said.lines().for_each(|line| println!("{}: {line}", repair.join(" ")));
+            }
+            if code <= REPAIRED_MAX {
+                break;
+            }
         }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(Error::Failed { what: format!("{what}: {}", output.status), output: said })
+        Ok(())
+    }
+
+    /// Runs a program on the device: its exit code and what it said. A code above `code_max` is an error.
+    fn run(&self, command: &[&str], device: &Path, code_max: i32) -> Result<(i32, String), Error> {
+        let (program, arguments) = command.split_first().expect("a program");
+        let output = Command::new(program).args(arguments).arg(device).output();
+        let what = format!("{program} (in Debian's package {})", self.options.file_system.package());
+        let output = output.map_err(Error::io(what.clone()))?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        match output.status.code() {
+            Some(code) if code <= code_max => Ok((code, said)),
+            _ => Err(Error::Failed { what: format!("{what}: {}", output.status), output: said }),
+        }
     }
 
     fn mount(&mut self, device: &LoopDevice) -> Result<(), Error> {
