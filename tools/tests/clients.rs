@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use logmill_bench::rig::{Broker, Jars, LogmillOptions};
+use logmill_bench::rig::{Broker, Jars, Kernel, LogmillOptions};
 
 /// Combinations of five codecs and three acks.
 const COMBINATIONS: u32 = 15;
@@ -23,7 +23,7 @@ fn brokers() -> [Broker; 2] {
     options.properties.push(("num.partitions".to_owned(), "2".to_owned()));
     let mut without_ring = options.clone();
     without_ring.properties.push(("logmill.io".to_owned(), "syscalls".to_owned()));
-    without_ring.without_io_uring = true;
+    without_ring.kernel = Kernel::WithoutIoUring;
     [options, without_ring].map(|options| Broker::logmill(options).unwrap())
 }
 

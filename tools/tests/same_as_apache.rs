@@ -7,7 +7,7 @@ mod support;
 
 use std::{sync::OnceLock, thread, time::Duration};
 
-use logmill_bench::rig::{ApacheOptions, Broker, Jars, JvmProfile, LogmillOptions};
+use logmill_bench::rig::{ApacheOptions, Broker, Jars, JvmProfile, Kernel, LogmillOptions};
 use support::{
     steps::{Mask, Step},
     transcript::Transcript,
@@ -159,18 +159,18 @@ fn delete_topics() -> [Vec<Step>; 4] {
 
 #[test]
 fn same_answers_as_apache_kafka() {
-    compare(false);
+    compare(Kernel::Whole);
 }
 
 #[test]
 fn same_answers_without_io_uring() {
-    compare(true);
+    compare(Kernel::WithoutIoUring);
 }
 
-fn compare(without_io_uring: bool) {
+fn compare(kernel: Kernel) {
     let jars = Jars::fetched().unwrap();
     let options = LogmillOptions::new(env!("CARGO_BIN_EXE_logmill"));
-    let logmill = Broker::logmill(LogmillOptions { without_io_uring, ..options }).unwrap();
+    let logmill = Broker::logmill(LogmillOptions { kernel, ..options }).unwrap();
     let ours = thread::scope(|scope| {
         scope.spawn(|| apache(&jars));
         Transcript::of(&jars, logmill, &stages())

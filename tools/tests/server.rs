@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use logmill_bench::rig::{Broker, Kernel, LogmillOptions};
 use rustix::process::{Pid, Signal, kill_process};
 
 const ANY_PORT: &str = "listeners=PLAINTEXT://127.0.0.1:0";
@@ -101,6 +102,32 @@ fn a_restart_keeps_the_cluster_id() {
     let (second, _) = serving(dir.path(), &["server", "--override", ANY_PORT]);
     assert_eq!(read(), before);
     terminate(second, Signal::TERM);
+}
+
+#[test]
+fn where_direct_io_is_refused_each_start_says_so_in_one_line_for_a_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = ["a", "b"].map(|name| root.path().join(name).display().to_string());
+    let options = LogmillOptions::new(env!("CARGO_BIN_EXE_logmill"));
+    let mut broker = Broker::logmill(LogmillOptions {
+        properties: [("log.dirs", dirs.join(",")), ("logmill.shards", "3".into())]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
+        root: root.path().to_owned(),
+        kernel: Kernel::WithoutDirectIo,
+        ..options
+    })
+    .unwrap();
+    for starts in 1..3 {
+        let log = std::fs::read_to_string(broker.log_file()).unwrap();
+        for dir in &dirs {
+            let line =
+                format!("{dir}: no direct I/O on its file system: the journal and recovery go through");
+            assert_eq!(log.matches(&line).count(), starts, "{log}");
+        }
+        broker.kill();
+        broker.restart().unwrap();
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ledger::{Book, Clients, ClientsOptions, read_all};
-use crate::rig::{Broker, Error, LogmillOptions};
+use crate::rig::{Broker, Error, Kernel, LogmillOptions};
 
 pub(super) const TOPIC: &str = "ledger";
 
@@ -35,6 +35,9 @@ pub(crate) struct CommonArgs {
     /// A setting of the broker.
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
     overrides: Vec<(String, String)>,
+    /// What the kernel grants the broker.
+    #[arg(long, value_enum, default_value = "whole")]
+    kernel: Kernel,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -66,6 +69,7 @@ impl CommonArgs {
     pub(crate) fn broker(&self, log_dirs: &[&Path]) -> Result<LogmillOptions, Error> {
         let mut options = LogmillOptions::new(self.logmill()?);
         options.root = self.root()?;
+        options.kernel = self.kernel;
         if !log_dirs.is_empty() {
             let dirs: Vec<String> = log_dirs.iter().map(|dir| dir.display().to_string()).collect();
             options.properties.push(("log.dirs".into(), dirs.join(",")));

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use super::disk::FILE;
 use super::order::Order;
 use super::serve::{DiskArgs, SERVING};
-use crate::rig::Error;
 use crate::rig::process::{Launch, Output, Process};
+use crate::rig::{Error, Kernel};
 
 /// The disk obeys at once; it is told of only when it runs.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ impl DiskProcess {
         arguments.push(disk.dir.clone().into());
         arguments.extend(["--bytes".into(), disk.bytes.to_string().into()]);
         arguments.extend(["--sector-bytes".into(), disk.sector_bytes.to_string().into()]);
-        let launch = Launch { program: logmill, arguments, environment: Vec::new(), without_io_uring: false };
+        let launch = Launch { program: logmill, arguments, environment: Vec::new(), kernel: Kernel::Whole };
         let mut process = Process::spawn(&launch, Output::Pipes)?;
         let (input, output, errors) = process.pipes();
         let (answer, answers) = mpsc::channel();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    Error, Jars, JvmProfile, Tool, Usage,
+    Error, Jars, JvmProfile, Kernel, Tool, Usage,
     directory::RunDirectory,
     jvm::{Archive, Jvm, Log},
     ports::free_port,
@@ -80,8 +80,8 @@ pub struct LogmillOptions {
     pub environment: Vec<(String, String)>,
     /// Where its directory is made.
     pub root: PathBuf,
-    /// Whether the kernel refuses it io_uring, as in a container with the default seccomp profile.
-    pub without_io_uring: bool,
+    /// What the kernel grants it.
+    pub kernel: Kernel,
 }
 
 impl LogmillOptions {
@@ -92,7 +92,7 @@ impl LogmillOptions {
             properties: Vec::new(),
             environment: Vec::new(),
             root: env::temp_dir(),
-            without_io_uring: false,
+            kernel: Kernel::Whole,
         }
     }
 }
@@ -332,7 +332,7 @@ fn logmill_in(home: &Home, options: LogmillOptions) -> Launch {
         program: options.binary,
         arguments: vec![OsString::from("server"), home.config.clone().into_os_string()],
         environment: options.environment,
-        without_io_uring: options.without_io_uring,
+        kernel: options.kernel,
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, Kernel,
     jvm::{Log, flag},
     prepared::prepared,
     process::{Launch, Output, Process},
@@ -117,7 +117,7 @@ fn fetch(directory: &Path, pom_text: &str) -> Result<(), Error> {
         ]
         .into(),
         environment: Vec::new(),
-        without_io_uring: false,
+        kernel: Kernel::Whole,
     };
     match Process::spawn(&launch, Output::File(output))?.wait(Instant::now() + FETCH_MAX) {
         Some(status) if status.success() => Ok(()),

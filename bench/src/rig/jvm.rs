@@ -11,7 +11,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use super::{Error, Jars, jars::find_program, process::Launch};
+use super::{Error, Jars, Kernel, jars::find_program, process::Launch};
 
 /// How a JVM is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Jvm {
         all.extend(flags);
         all.extend([OsString::from("-cp"), class_path, class.into()]);
         all.extend(arguments);
-        let launch = Launch { program, arguments: all, environment: Vec::new(), without_io_uring: false };
+        let launch = Launch { program, arguments: all, environment: Vec::new(), kernel: Kernel::Whole };
         Ok(Jvm { launch, archive })
     }
 }

@@ -8,6 +8,7 @@
 //! process    a child, waited for and killed by its id     directory  a broker's own directory
 //! cleanup    what must be gone when this process ends     confine    what a child does before exec
 //! ports      numbers that nobody else takes               prepared   a directory that is made once
+//! kernel     what a child is granted of it                old_rings  io_uring as an older one has it
 //! connection requests and responses over TCP              error      why something failed
 //! ```
 //!
@@ -22,6 +23,8 @@ pub(crate) mod directory;
 mod error;
 mod jars;
 mod jvm;
+mod kernel;
+mod old_rings;
 mod ports;
 mod prepared;
 mod probe;
@@ -35,6 +38,7 @@ pub use connection::Connection;
 pub use error::Error;
 pub use jars::{Jars, KAFKA_VERSION};
 pub use jvm::JvmProfile;
+pub use kernel::Kernel;
 pub use probe::api_versions;
 pub use tool::{Tool, ToolOutput};
 pub use usage::Usage;

@@ -22,7 +22,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal},
 };
 
-use super::{Error, cleanup, confine::confine};
+use super::{Error, Kernel, cleanup, confine::confine, old_rings};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) environment: Vec<(String, String)>,
-    pub(crate) without_io_uring: bool,
+    pub(crate) kernel: Kernel,
 }
 
 /// Where a child's output goes.
@@ -61,7 +61,12 @@ impl Process {
         // Not reaped before `finish`, so the id is still this child's.
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|error| Error::io(format!("watching process {}", child.id()))(error.into()))?;
-        Ok(Process { child, pid, pidfd, status: None })
+        let process = Process { child, pid, pidfd, status: None };
+        if launch.kernel.has_old_rings() {
+            let answering = format!("answering for the kernel of process {}", process.pid());
+            old_rings::answer_setups(&process.pidfd).map_err(Error::io(answering))?;
+        }
+        Ok(process)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -141,7 +146,7 @@ fn command(launch: &Launch, output: Output) -> io::Result<Command> {
     }
     // A Ctrl-C in the terminal reaches us alone; what becomes of the children is ours to say.
     command.process_group(0);
-    confine(&mut command, launch.without_io_uring)?;
+    confine(&mut command, launch.kernel)?;
     Ok(command)
 }
 
