@@ -1,7 +1,7 @@
 //! `logmill bench`: the commands that measure.
 
 use crate::compare::CompareArgs;
-use crate::crash::{FailingArgs, KillsArgs, PowerArgs, StartArgs, TakeoverArgs};
+use crate::crash::{FailingArgs, FileSystemsArgs, KillsArgs, PowerArgs, StartArgs, TakeoverArgs};
 use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
 use crate::limits::{ColdArgs, ConnectionsArgs, StrangersArgs, WarmArgs};
@@ -42,6 +42,8 @@ pub enum Command {
     Kills(KillsArgs),
     /// Fails the writes of one log directory of two, and checks what is served.
     Failing(FailingArgs),
+    /// Power cuts and kills on every kind of file system, and where the kernel has less.
+    FileSystems(FileSystemsArgs),
     /// Measures a start after a crash.
     Start(StartArgs),
     /// What a broker costs that has nothing to do, alone and with very many connections.
@@ -72,6 +74,7 @@ impl Command {
             Command::Power(args) => args.run(),
             Command::Kills(args) => args.run(),
             Command::Failing(args) => args.run(),
+            Command::FileSystems(args) => args.run(),
             Command::Start(args) => args.run(),
             Command::Connections(args) => args.run(),
             Command::Cold(args) => args.run(),

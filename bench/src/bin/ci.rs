@@ -96,7 +96,7 @@ const GROUPS: &[Group] = &[
     Group {
         name: "build",
         claim: "the program builds as it is shipped",
-        minutes: 6,
+        minutes: 4,
         needs: &[],
         steps: &[cargo(&["build", "--workspace", "--release"])],
     },
@@ -137,7 +137,26 @@ const GROUPS: &[Group] = &[
                 "--override",
                 "logmill.io=syscalls",
             ]),
+            cargo(&["run", "--release", "--", "bench", "kills", "--kills", "10", "--kernel", "linux-5.14"]),
+            cargo(&[
+                "run",
+                "--release",
+                "--",
+                "bench",
+                "kills",
+                "--kills",
+                "10",
+                "--kernel",
+                "without-direct-io",
+            ]),
         ],
+    },
+    Group {
+        name: "takeover",
+        claim: "Apache Kafka takes over what a killed broker left, with every acknowledged record",
+        minutes: 2,
+        needs: &[JAVA, MAVEN],
+        steps: &[cargo(&["run", "--release", "--", "bench", "takeover"])],
     },
     Group {
         name: "limits",
@@ -167,10 +186,15 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
         "the same without io_uring",
     ),
     ("cargo run --release -- bench failing", 1, "what is served after a disk failed"),
+    (
+        "cargo run --release -- bench file-systems",
+        5,
+        "what outlives power cuts and kills on every file system, and where the kernel has less",
+    ),
     ("cargo run --release -- bench start", 8, "time to serve, and bytes read, after a crash"),
     (
         "cargo run --release -- bench takeover --times 100",
-        20,
+        10,
         "what Apache Kafka has of a killed broker's records",
     ),
     (

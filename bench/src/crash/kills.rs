@@ -30,6 +30,11 @@ pub struct KillsArgs {
 }
 
 impl KillsArgs {
+    /// So many ends, and so long for a start.
+    pub(super) fn new(kills: u32, serve_ms_max: u64, common: CommonArgs) -> KillsArgs {
+        KillsArgs { kills, serve_ms_max, common }
+    }
+
     /// Ends it, prints a line for each, and returns at the first contradiction.
     pub fn run(&self) -> Result<(), Error> {
         let seed = self.common.seed();

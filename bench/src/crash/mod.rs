@@ -7,11 +7,13 @@
 //! failing    one of two log directories is on a disk whose writes fail
 //! start      how long a start after a crash takes
 //! takeover   Apache Kafka takes over what a killed broker left
+//! file_systems  power and kills on every kind of file system, and where the kernel has less
 //! proof      the disk forgets what it should, and nothing else
 //! subject    the broker, its clients and its book
 //! ```
 
 mod failing;
+mod file_systems;
 mod kills;
 mod power;
 mod proof;
@@ -20,6 +22,7 @@ mod subject;
 mod takeover;
 
 pub use failing::FailingArgs;
+pub use file_systems::FileSystemsArgs;
 pub use kills::KillsArgs;
 pub use power::PowerArgs;
 pub use start::StartArgs;

@@ -63,9 +63,19 @@ struct Plan {
 }
 
 impl PowerArgs {
+    /// So many cuts on a kind of file system.
+    pub(super) fn on(file_system: FileSystem, cuts: u32, common: CommonArgs) -> PowerArgs {
+        PowerArgs { cuts, file_system, to_be_caught: false, without_proof: false, common }
+    }
+
     /// Cuts, prints a line for each, and ends at the first contradiction.
     pub fn run(&self) -> Result<(), Error> {
         private::enter().map_err(Error::io("making mounts that nobody else sees"))?;
+        self.run_in_private()
+    }
+
+    /// As `run`, where mounts are private already.
+    pub(super) fn run_in_private(&self) -> Result<(), Error> {
         if !self.without_proof {
             for sector_bytes in SECTOR_BYTES {
                 proof::prove(self.volume(sector_bytes)?)?;
@@ -88,7 +98,7 @@ impl PowerArgs {
             self.cut_a_disk(seed + disk, cuts, &[])?;
             left -= cuts;
         }
-        println!("power: {} cuts, nothing lost", self.cuts);
+        println!("power: {} cuts on {}, nothing lost", self.cuts, self.file_system);
         Ok(())
     }
 

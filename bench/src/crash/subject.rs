@@ -58,6 +58,14 @@ impl CommonArgs {
         made.map_err(Error::io(what))
     }
 
+    /// As these, with everything elsewhere, on a kernel that grants so much, and with other defaults.
+    pub(super) fn placed(&self, dir: PathBuf, kernel: Kernel, defaults: &[(&str, &str)]) -> CommonArgs {
+        let defaults = defaults.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        // Where a key is there twice the last one counts.
+        let overrides = defaults.chain(self.overrides.iter().cloned()).collect();
+        CommonArgs { dir, kernel, overrides, ..self.clone() }
+    }
+
     pub(super) fn logmill(&self) -> Result<PathBuf, Error> {
         match &self.logmill {
             Some(path) => Ok(path.clone()),

@@ -12,6 +12,7 @@
 //! handle     the rig's end of it
 //! attach     the loop device
 //! volume     a file system on it: made, mounted, rebooted
+//! tmpfs      a file system in memory, without a disk
 //! private    mounts that nobody else sees, and that end with this process
 //! ```
 //!
@@ -25,8 +26,10 @@ mod image;
 mod order;
 pub(crate) mod private;
 mod serve;
+mod tmpfs;
 mod volume;
 
 pub(crate) use order::{Afterwards, Cut, Failure, Loss, When};
 pub use serve::DiskArgs;
+pub(crate) use tmpfs::Tmpfs;
 pub(crate) use volume::{FileSystem, Volume, VolumeOptions};

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{fmt, fs, thread};
+use std::{fmt, fs, io, thread};
 
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -74,6 +74,20 @@ impl FileSystem {
             FileSystem::Xfs => "xfsprogs",
             FileSystem::Btrfs => "btrfs-progs",
         }
+    }
+
+    /// Which of these cannot be made here, and how that is changed.
+    pub(crate) fn missing(wanted: &[FileSystem]) -> Option<String> {
+        let is_missing = |wanted: &&FileSystem| {
+            let found = Command::new(wanted.make()[0]).arg("-V").output();
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let missing: Vec<_> = wanted.iter().filter(is_missing).collect();
+        let named = missing
+            .iter()
+            .map(|missing| format!("`{}` (apt-get install --yes {})", missing.make()[0], missing.package()));
+        let named: Vec<String> = named.collect();
+        (!named.is_empty()).then(|| named.join(", "))
     }
 }
 
