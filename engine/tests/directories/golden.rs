@@ -25,7 +25,7 @@ const LOG_DIR: &str = "/data";
 /// So small that there are several.
 const SEGMENT_BYTES: u64 = 2_500;
 /// So small that frames fill more than one.
-const JOURNAL_FILE_BYTES: u64 = 8 * 1024;
+const JOURNAL_FILE_BYTES: u64 = 16 * 1024;
 /// What must be told of a directory, beside it.
 const TOLD: &str = "told.txt";
 /// The directory, in that of its name.
@@ -213,13 +213,19 @@ fn write_journal(set: &str, steps: &[Step]) {
     let disk = new_disk();
     disk.settle();
     let (mut shard, id) = shard(&disk, &WITH_JOURNAL, TIME);
-    for wave in steps.chunks(3) {
-        for step in wave {
+    let queue = disk.queues()[0].clone();
+    let waves = steps.len().div_ceil(3);
+    for (wave, batches) in steps.chunks(3).enumerate() {
+        for step in batches {
             shard.append(id, step.bytes(), TIME).unwrap();
         }
         shard.submit();
-        // The frame, and no sync behind it.
-        disk.queues()[0].finish(0, Ok(()));
+        // The frame; of the syncs behind it those that give the journal a recovery point to tell of.
+        let syncs = queue.syncs();
+        let has_synced = wave + 2 < waves;
+        for op in (0..queue.in_flight()).rev().filter(|op| has_synced || !syncs.contains(op)) {
+            queue.finish(op, Ok(()));
+        }
         shard.reap();
     }
     let end = shard.bounds(id).unwrap().readable;
@@ -228,6 +234,11 @@ fn write_journal(set: &str, steps: &[Step]) {
     let sent: usize = steps.iter().map(|step| step.bytes().len()).sum();
     let lacks_some = |disk: &SimDisk| disk.read(&log).is_ok_and(|bytes| bytes.len() < sent);
     let disk = (0..100).map(|seed| disk.after_crash(seed)).find(lacks_some).expect("a power cut loses bytes");
+    let state = read_all(&disk, Path::new(LOG_DIR)).unwrap().take(ID).state;
+    assert!(
+        state.is_some_and(|state| !state.payload.is_empty()),
+        "a start begins in the middle of a segment"
+    );
     write_checkpoints(&disk, 0);
     add(set, &disk, &steps);
 }
@@ -239,5 +250,6 @@ fn write_golden_directories() {
     let steps = Recipe::of_rounds(6, 3);
     write_clean(&format!("{name}-clean"), &steps);
     write_killed(&format!("{name}-killed"), &steps);
-    write_journal(&format!("{name}-journal"), &steps);
+    // Enough for syncs behind the journal, so that it has states of the partition to tell.
+    write_journal(&format!("{name}-journal"), &Recipe::of_rounds(24, 3));
 }
