@@ -152,9 +152,10 @@ impl Journal {
         !self.building_ends.is_empty()
     }
 
-    /// Whether recovery points have moved that are in no frame yet.
+    /// Whether recovery points have moved that are in no frame yet, and there is room for one that tells of them.
     pub fn has_states(&self) -> bool {
-        !self.unwritten.is_empty()
+        let next = self.unwritten.iter().find_map(|id| self.states.get(id));
+        next.is_some_and(|state| self.files.has_room(self.building.len_with(state.record.payload.len())))
     }
 
     /// Writes all states, durably, and ends with that what an earlier process left in any journal: waits. For

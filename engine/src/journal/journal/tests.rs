@@ -115,6 +115,23 @@ fn recovery_points_find_room_where_appends_do_not() {
 }
 
 #[test]
+fn recovery_points_that_find_no_room_make_no_frame() {
+    let mut journal = Journal::open(&disk(), &config(0)).unwrap();
+    let mut offset = 0;
+    while push(&mut journal, 0, offset) {
+        assert!(write(&mut journal));
+        offset += 1;
+    }
+    // The first partition holds every file, so that what is told of the second one takes what room is left.
+    let frames = (0..100).take_while(|offset| {
+        journal.set_state(state(1, *offset));
+        write(&mut journal)
+    });
+    assert_eq!(frames.count(), 2, "a quarter of a file");
+    assert!(!journal.has_states() && !journal.has_pieces());
+}
+
+#[test]
 fn a_state_outlives_the_file_that_it_was_written_in() {
     let disk = disk();
     let mut journal = Journal::open(&disk, &config(0)).unwrap();
