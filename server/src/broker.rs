@@ -28,7 +28,7 @@ use crate::net::socket::{self, BoundSocket};
 use crate::net::{self, accept};
 use crate::pace::Pace;
 use crate::random::SeededRandom;
-use crate::shard::{Host, LocalShard, ShardParts, Stopped, connect, owner_of};
+use crate::shard::{Host, LocalShard, OpenShard, ShardParts, Stopped, connect, owner_of};
 use crate::stop::{StopReason, StopSignal};
 use crate::wire::Text;
 
@@ -235,6 +235,8 @@ pub fn start_on(disk: Arc<dyn Disk>, has_ring: bool, config: Config) -> Result<R
         _locks: locks,
     };
     running.metrics_port = metrics.as_ref().and_then(|socket| socket.port().ok());
+    let (opened, is_opened) = mpsc::channel();
+    let mut gos = Vec::new();
     let (ready, is_ready) = mpsc::channel();
     let mut store = Some(store);
     for (parts, sockets) in shards.into_iter().zip(sockets) {
@@ -245,6 +247,12 @@ pub fn start_on(disk: Arc<dyn Disk>, has_ring: bool, config: Config) -> Result<R
             metrics: metrics.take(),
             parts,
             sockets,
+            opened: opened.clone(),
+            go: {
+                let (go, is_told) = mpsc::channel();
+                gos.push(go);
+                is_told
+            },
             ready: ready.clone(),
         };
         let spawned = thread::Builder::new()
@@ -253,7 +261,16 @@ pub fn start_on(disk: Arc<dyn Disk>, has_ring: bool, config: Config) -> Result<R
             .map_err(BrokerError::Thread)?;
         running.threads.push(spawned);
     }
-    drop(ready);
+    drop((opened, ready));
+    // A journal may hold what belongs to partitions of any shard: none is begun anew before all are open. A shard
+    // that fails hangs up; the others, which wait to be told, then end too.
+    if is_opened.iter().count() == running.threads.len() {
+        for go in &gos {
+            // One that has failed since then is found out below.
+            let _ = go.send(());
+        }
+    }
+    drop(gos);
     // Every shard says so once; one that fails hangs up instead.
     let bytes_read: Vec<u64> = is_ready.iter().collect();
     if bytes_read.len() < running.threads.len() {
@@ -327,6 +344,10 @@ struct ShardThread {
     metrics: Option<BoundSocket>,
     parts: ShardParts,
     sockets: Vec<BoundSocket>,
+    /// Told when the shard's partitions are open.
+    opened: mpsc::Sender<()>,
+    /// Tells when those of all shards are.
+    go: mpsc::Receiver<()>,
     /// Told how many bytes the shard has read of segments, when it serves.
     ready: mpsc::Sender<u64>,
 }
@@ -361,7 +382,14 @@ impl ShardThread {
             let listener = socket.into_listener();
             listeners.push(listener.map_err(crate::shard::io_error("beginning to accept"))?);
         }
-        let shard = serve_shard(self.parts, self.broker.clone(), host, self.store, listeners)?;
+        let shard = OpenShard::open(self.parts, self.broker.clone(), host)?;
+        let _ = self.opened.send(());
+        drop(self.opened);
+        if self.go.recv().is_err() {
+            // Another shard has failed, and says why.
+            return Ok(Stopped::default());
+        }
+        let shard = serve_shard(shard, self.store, listeners)?;
         if let Some(socket) = self.metrics {
             let listener = socket.into_listener().map_err(crate::shard::io_error("beginning to accept"))?;
             shard.host().runtime.spawn(Box::pin(metrics::listener::run(listener, shard.clone())));
@@ -384,13 +412,11 @@ impl ShardThread {
 /// Starts a shard's loops on its own thread: mail, completions, the look at idle connections, the controller
 /// where it belongs, and one accept loop for each listener.
 pub(crate) fn serve_shard(
-    parts: ShardParts,
-    broker: Arc<Broker>,
-    host: Host,
+    shard: OpenShard,
     store: Option<TopicStore>,
     listeners: Vec<Box<dyn net::Listener>>,
 ) -> Result<Rc<LocalShard>, Error> {
-    let shard = LocalShard::start(parts, broker, host)?;
+    let shard = shard.begin()?;
     if let Some(store) = store {
         run_controller(&shard, store);
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use logmill_engine::Error;
 use logmill_engine::disk::{DIRECT_ALIGN, Disk};
 use logmill_engine::journal::{
-    FoundFrames, JournalConfig, JournalName, PartitionReplay, Recovered, SLOTS, finish_retiring, journals_in,
-    newest_generation, retire_others,
+    FoundFrames, JournalConfig, JournalName, PartitionReplay, Recovered, SLOTS, finish_retiring,
+    fitting_bytes, journals_in, newest_generation, retire_others, retire_unfit,
 };
 use logmill_engine::partition::PartitionId;
 
@@ -27,7 +27,8 @@ type JournalToRead<'a> = (&'a Path, Vec<JournalName>);
 #[derive(Debug)]
 pub(crate) struct Journals {
     found: Vec<Recovered>,
-    file_bytes: Vec<u64>,
+    /// Of one file, by log directory and shard.
+    file_bytes: Vec<Vec<u64>>,
 }
 
 impl Journals {
@@ -53,9 +54,15 @@ impl Journals {
             while let Some((_, found)) = files.next_if(|(read, _)| *read == dir.as_path()) {
                 of_dir.append(&mut found?);
             }
-            let found = if *was_clean { newest_generation(disk, dir)? } else { Recovered::merge(of_dir)? };
-            journals.found.push(found);
-            journals.file_bytes.push(file_bytes(disk, dir, config)?);
+            let wanted = file_bytes(disk, dir, config)?;
+            let of_shard = |shard| fitting_bytes(disk, dir, shard as usize, wanted);
+            if *was_clean {
+                journals.found.push(newest_generation(disk, dir)?);
+                retire_unfit(disk, dir, wanted)?;
+            } else {
+                journals.found.push(Recovered::merge(of_dir)?);
+            }
+            journals.file_bytes.push((0..config.shards).map(of_shard).collect::<Result<_, _>>()?);
         }
         Ok(journals)
     }
@@ -76,7 +83,7 @@ impl Journals {
         dirs.map(|((log_dir, found), file_bytes)| JournalConfig {
             log_dir: log_dir.clone(),
             shard,
-            file_bytes: *file_bytes,
+            file_bytes: file_bytes[shard],
             nonce: random.next(),
             first_generation: found.next_generation,
             first_slot: found.first_slot(shard),

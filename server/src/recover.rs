@@ -8,7 +8,7 @@ use std::thread;
 use logmill_engine::Error;
 use logmill_engine::disk::Disk;
 use logmill_engine::disk::os::OsDisk;
-use logmill_engine::shard::{CommitLimits, PartitionMarks, Shard, ShardConfig};
+use logmill_engine::shard::{CommitLimits, Opener, PartitionMarks};
 
 use crate::broker::{self, BrokerError, Prepared};
 use crate::clean_stop;
@@ -61,9 +61,10 @@ fn recover_shard(
     disk: Arc<dyn Disk>,
     now_ms: i64,
 ) -> Result<Vec<PartitionMarks>, Error> {
-    let config = ShardConfig { log_dirs, journals: Vec::new(), limits: CommitLimits::default() };
-    let mut shard = Shard::new(disk, config)?;
-    open_all(&mut shard, &parts.partitions, parts.pace, now_ms)?;
+    let opener = Opener::new(disk, log_dirs);
+    let opened = open_all(&opener, &parts.partitions, parts.pace, now_ms)?;
+    let mut shard = opener.into_shard(&[], CommitLimits::default())?;
+    opened.into_iter().for_each(|opened| shard.adopt(opened));
     shard.stop()?;
     Ok(shard.marks())
 }

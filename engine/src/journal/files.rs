@@ -80,14 +80,27 @@ impl Files {
 
     /// Whether a frame of so many bytes can be written and leaves room for the states that free the next file.
     pub(super) fn has_room_for_pieces(&self, len: usize) -> bool {
-        let reserve = self.file_bytes / RESERVED_SHARE;
-        let is_last = !self.has_free_next();
-        self.has_room(len) && !(is_last && self.position + len as u64 + reserve > self.file_bytes)
+        let len = len as u64;
+        let (file, end) = match self.position + len <= self.file_bytes {
+            true => (self.current, self.position + len),
+            false if self.has_free_next() => (self.current + 1, len),
+            false => return false,
+        };
+        let is_last = !self.has_free_behind(file);
+        end + if is_last { self.file_bytes / RESERVED_SHARE } else { 0 } <= self.file_bytes
     }
 
     /// Whether the next file may be begun, which leaves a free one behind it.
     fn has_free_next(&self) -> bool {
-        [1, 2].into_iter().all(|next| self.slots[(self.current + next) % SLOTS].generation.is_none())
+        self.has_free_behind(self.current)
+    }
+
+    /// Whether the file behind the one in a slot may be begun once that one is written.
+    fn has_free_behind(&self, slot: usize) -> bool {
+        [1, 2].into_iter().all(|next| {
+            let next = (slot + next) % SLOTS;
+            next != self.current && self.slots[next].generation.is_none()
+        })
     }
 
     /// Gives a frame its place, in the next file when the current one is full: file, position, generation.
@@ -108,6 +121,11 @@ impl Files {
         let slot = &mut self.slots[self.current];
         slot.needed.extend(ends);
         (slot.file.clone(), position, self.generation)
+    }
+
+    /// The generation that is written.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The oldest generation that is needed.

@@ -161,11 +161,18 @@ impl Journal {
     /// Writes all states, durably, and ends with that what an earlier process left in any journal: waits. For
     /// a start, before the first append.
     pub fn begin(&mut self) -> std::io::Result<()> {
+        let first = self.files.generation();
         loop {
             let buf = self.write_frame()?;
             self.written(buf);
             if self.unwritten.is_empty() {
                 return Ok(());
+            }
+            // To free a file its states are written again: what does not fit into one would go round for ever.
+            if self.files.generation() > first + 1 {
+                let fault = "its files are too small for the recovery points of so many partitions: raise \
+                             logmill.journal.bytes";
+                return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, fault));
             }
         }
     }
@@ -217,11 +224,15 @@ impl Journal {
 
     fn push_states(&mut self) -> Vec<(PartitionId, i64)> {
         let mut pushed = Vec::new();
+        // Beside appends they leave as much room as those do.
+        let has_pieces = self.has_pieces();
         while let Some(id) = self.unwritten.front() {
             if let Some(state) = self.states.get_mut(id) {
                 let StateRecord { place, payload } = &state.record;
                 let len = self.building.len_with(payload.len());
-                if len > FRAME_BYTES_MAX || !self.files.has_room(len) {
+                let has_room =
+                    if has_pieces { self.files.has_room_for_pieces(len) } else { self.files.has_room(len) };
+                if len > FRAME_BYTES_MAX || !has_room {
                     break;
                 }
                 self.building.push(ItemKind::State, *place, [payload, &[]]);

@@ -27,4 +27,4 @@ pub use frame::{FRAME_BYTES_MAX, Place};
 pub use journal::{FrameWrite, Journal, JournalConfig, StateRecord};
 pub use name::{JournalName, SLOTS, journal_files};
 pub use replay::{FoundFrames, PartitionReplay, Piece, Recovered, journals_in, newest_generation, read_all};
-pub use retired::{finish_retiring, retire_others};
+pub use retired::{finish_retiring, fitting_bytes, retire_others, retire_unfit};

@@ -28,7 +28,6 @@ pub struct Cache {
     disk: Arc<dyn Disk>,
     files: Clock<FileKey, OpenFile>,
     pages: Clock<(FileKey, u32), Page>,
-    limits: CacheLimits,
     /// Logs that were given keys so far, by all caches that are beside each other.
     logs: Arc<AtomicU64>,
 }
@@ -79,12 +78,12 @@ impl Cache {
     /// An empty cache over `disk`.
     pub fn new(disk: Arc<dyn Disk>, limits: CacheLimits) -> Cache {
         let (files, pages) = (Clock::new(limits.files), Clock::new(limits.pages));
-        Cache { disk, files, pages, limits, logs: Arc::default() }
+        Cache { disk, files, pages, logs: Arc::default() }
     }
 
     /// An empty cache whose logs may become this one's.
-    pub(crate) fn beside(&self) -> Cache {
-        Cache { logs: self.logs.clone(), ..Cache::new(self.disk.clone(), self.limits) }
+    pub(crate) fn beside(&self, limits: CacheLimits) -> Cache {
+        Cache { logs: self.logs.clone(), ..Cache::new(self.disk.clone(), limits) }
     }
 
     /// The disk that everything lies on.

@@ -2,12 +2,20 @@
 //! many times, and a start has many at it at once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::format::{PointState, point_state};
 use crate::journal::{PartitionReplay, Piece, StateRecord};
-use crate::log::{Cache, Log, LogEnd, LogPiece};
+use crate::log::{Cache, CacheLimits, Log, LogEnd, LogPiece};
 use crate::partition::{Journalled, Known, Partition, PartitionConfig, PartitionId, directory};
+
+/// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
+/// pages are the indexes of a gigabyte and more for each of a thousand readers.
+const CACHE_LIMITS: CacheLimits = CacheLimits { files: 1_024, pages: 2_048 };
+/// Of one thread that opens partitions: hardly anything is looked at twice.
+const OPENING_LIMITS: CacheLimits = CacheLimits { files: 16, pages: 64 };
 
 /// A partition to be opened on this shard.
 #[derive(Debug, Clone)]
@@ -37,21 +45,23 @@ pub struct Opened {
     pub(super) bytes_read: u64,
 }
 
-/// Opens partitions for a shard, on whatever thread it is.
+/// Opens partitions for a shard, on whatever thread it is, and becomes the shard in the end. No journal is touched
+/// before that: what it holds is needed until all partitions of all shards are open.
 #[derive(Debug)]
 pub struct Opener {
-    cache: Cache,
-    log_dirs: Vec<PathBuf>,
+    pub(super) cache: Cache,
+    pub(super) log_dirs: Vec<PathBuf>,
 }
 
 impl Opener {
-    pub(super) fn new(cache: Cache, log_dirs: Vec<PathBuf>) -> Opener {
-        Opener { cache, log_dirs }
+    /// Over these log directories, which are there.
+    pub fn new(disk: Arc<dyn Disk>, log_dirs: Vec<PathBuf>) -> Opener {
+        Opener { cache: Cache::new(disk, CACHE_LIMITS), log_dirs }
     }
 
     /// One for another thread.
     pub fn beside(&self) -> Opener {
-        Opener::new(self.cache.beside(), self.log_dirs.clone())
+        Opener { cache: self.cache.beside(OPENING_LIMITS), log_dirs: self.log_dirs.clone() }
     }
 
     /// Opens a partition whose directory is there.

@@ -15,12 +15,8 @@ use crate::disk::{Disk, IoDone, IoQueue};
 use crate::error::Error;
 use crate::format::{PartitionMap, ProducerEntry};
 use crate::journal::{Journal, JournalConfig};
-use crate::log::{Cache, CacheLimits, LogEnd, TimedOffset};
+use crate::log::{Cache, LogEnd, TimedOffset};
 use crate::partition::{Bounds, EpochEnd, Fetched, Isolation, Partition, PartitionId, TimeQuery};
-
-/// Of sealed segments: a reader who goes through a log keeps one file open at a time, and eight megabytes of
-/// pages are the indexes of a gigabyte and more for each of a thousand readers.
-const CACHE_LIMITS: CacheLimits = CacheLimits { files: 1_024, pages: 2_048 };
 
 /// What a shard is made of.
 #[derive(Debug, Clone)]
@@ -78,18 +74,20 @@ pub(super) struct Slot {
     pub(super) unflushed: Unflushed,
 }
 
-impl Shard {
-    /// A shard without partitions.
-    pub fn new(disk: Arc<dyn Disk>, config: ShardConfig) -> Result<Shard, Error> {
-        let mut dirs = Vec::with_capacity(config.log_dirs.len());
-        for path in config.log_dirs {
-            let journal = config.journals.iter().find(|journal| journal.log_dir == path);
+impl Opener {
+    /// The shard, which [`Shard::adopt`]s what was opened for it and then [`Shard::begin`]s.
+    pub fn into_shard(self, journals: &[JournalConfig], limits: CommitLimits) -> Result<Shard, Error> {
+        let Opener { cache, log_dirs } = self;
+        let disk = cache.shared_disk();
+        let mut dirs = Vec::with_capacity(log_dirs.len());
+        for path in log_dirs {
+            let journal = journals.iter().find(|journal| journal.log_dir == path);
             let journal = journal.map(|journal| Journal::open(&*disk, journal)).transpose()?;
-            dirs.push(LogDir::new(path, journal, config.limits));
+            dirs.push(LogDir::new(path, journal, limits));
         }
         Ok(Shard {
             queue: disk.io_queue().map_err(Error::io("making a queue of syncs"))?,
-            cache: Cache::new(disk, CACHE_LIMITS),
+            cache,
             dirs,
             partitions: PartitionMap::default(),
             progress: Progress::default(),
@@ -99,10 +97,13 @@ impl Shard {
             reads_in: ReadsIn::default(),
         })
     }
+}
 
-    /// Opens partitions apart from this shard, for another thread; [`Shard::adopt`] takes them in.
-    pub fn opener(&self) -> Opener {
-        Opener::new(self.cache.beside(), self.dirs.iter().map(|dir| dir.path.clone()).collect())
+impl Shard {
+    /// A shard without partitions.
+    pub fn new(disk: Arc<dyn Disk>, config: ShardConfig) -> Result<Shard, Error> {
+        let ShardConfig { log_dirs, journals, limits } = config;
+        Opener::new(disk, log_dirs).into_shard(&journals, limits)
     }
 
     /// Opens a partition whose directory is there.
@@ -116,7 +117,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Takes a partition in that an [`Opener`] of this shard has opened.
+    /// Takes a partition in that the shard's [`Opener`] or one beside it has opened.
     pub fn adopt(&mut self, opened: Opened) {
         let Opened { id, topic, dir, partition, bytes_read } = opened;
         self.opening_bytes_read += bytes_read;

@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use logmill_engine::Error;
 use logmill_engine::disk::{Disk, FileSlice};
 use logmill_engine::journal::JournalConfig;
 use logmill_engine::partition::{Isolation, PartitionId};
-use logmill_engine::shard::{OpenPartition, PartitionMarks, Shard};
-use logmill_engine::{Error, shard};
+use logmill_engine::shard::{CommitLimits, OpenPartition, Opened, Opener, PartitionMarks, Shard};
 use tokio::sync::{Notify, oneshot};
 
 use super::appends::Appends;
@@ -122,20 +122,32 @@ struct State {
     reading_in: HashMap<u32, oneshot::Sender<()>>,
 }
 
-impl LocalShard {
-    /// Opens the shard's partitions and starts its loops. What it serves comes through its listeners.
-    pub fn start(parts: ShardParts, broker: Arc<Broker>, host: Host) -> Result<Rc<LocalShard>, Error> {
+/// A shard whose partitions are open. Its journals are as the process before this one left them.
+pub(crate) struct OpenShard {
+    parts: ShardParts,
+    broker: Arc<Broker>,
+    host: Host,
+    opener: Opener,
+    opened: Vec<Opened>,
+}
+
+impl OpenShard {
+    /// Opens the shard's partitions.
+    pub(crate) fn open(parts: ShardParts, broker: Arc<Broker>, host: Host) -> Result<OpenShard, Error> {
+        let opener = Opener::new(host.disk.clone(), broker.config.log_dirs.clone());
+        let opened = open_all(&opener, &parts.partitions, parts.pace, host.clock.now_ms())?;
+        Ok(OpenShard { parts, broker, host, opener, opened })
+    }
+
+    /// Begins the journals anew and starts the shard's loops, once all shards are open: a journal may hold what
+    /// belongs to partitions of any of them. What it serves comes through its listeners.
+    pub(crate) fn begin(self) -> Result<Rc<LocalShard>, Error> {
+        let OpenShard { parts, broker, host, opener, opened } = self;
         let log_dirs = broker.config.log_dirs.clone();
-        let config = shard::ShardConfig {
-            log_dirs: log_dirs.clone(),
-            journals: parts.journals,
-            limits: shard::CommitLimits::default(),
-        };
         let io = |source| Error::Io { doing: format!("starting shard {}", parts.index), source };
-        let mut engine = Shard::new(host.disk.clone(), config)?;
-        let now_ms = host.clock.now_ms();
+        let mut engine = opener.into_shard(&parts.journals, CommitLimits::default())?;
+        opened.into_iter().for_each(|opened| engine.adopt(opened));
         let mut groups = Coordinators::new(broker.config.offset_metadata_len_max);
-        open_all(&mut engine, &parts.partitions, parts.pace, now_ms)?;
         for partition in &parts.partitions {
             take_in(&mut engine, &mut groups, partition);
         }
@@ -177,7 +189,9 @@ impl LocalShard {
         runtime.spawn(Box::pin(take_completions(shard.clone(), completions)));
         Ok(shard)
     }
+}
 
+impl LocalShard {
     /// Which shard it is.
     pub fn index(&self) -> usize {
         self.index
@@ -519,17 +533,23 @@ impl LocalShard {
     }
 }
 
-/// Opens partitions of a shard that has none yet.
+/// Opens partitions for the shard that the opener becomes. All that fail are told of.
 pub(crate) fn open_all(
-    engine: &mut Shard,
+    opener: &Opener,
     partitions: &[OpenPartition],
     pace: Pace,
     now_ms: i64,
-) -> Result<(), Error> {
-    let opener = engine.opener();
-    let opened =
-        pace.each(partitions, || opener.beside(), |opener, partition| opener.open(partition, now_ms));
-    opened.into_iter().try_for_each(|opened| opened.map(|opened| engine.adopt(opened)))
+) -> Result<Vec<Opened>, Error> {
+    let opened = pace.each(
+        partitions,
+        || opener.beside(),
+        |opener, partition| {
+            opener.open(partition, now_ms).inspect_err(|error| {
+                tracing::error!("opening {}-{}: {error}", partition.topic, partition.id.index);
+            })
+        },
+    );
+    opened.into_iter().collect()
 }
 
 /// Takes up the coordinator whose log a partition is.

@@ -16,8 +16,8 @@ pub(crate) use command::{
     ReadAnswer, ReadPartition, Watch, WatchedPartition,
 };
 pub(crate) use local::io_error;
-pub(crate) use local::open_all;
 pub use local::{Host, LocalShard, ShardParts, Stopped};
+pub(crate) use local::{OpenShard, open_all};
 pub use mailbox::{Lanes, Mailbox, connect};
 pub(crate) use reply::{Answer, Reply, channel};
 

@@ -22,7 +22,7 @@ use crate::net::admission::Admission;
 use crate::net::runtime::{Completions, Runtime, Task};
 use crate::pace::Pace;
 use crate::random::{Random, SeededRandom};
-use crate::shard::{Host, LocalShard};
+use crate::shard::{Host, LocalShard, OpenShard};
 
 /// What time it is when a world begins.
 const START_MS: i64 = 1_700_000_000_000;
@@ -113,7 +113,7 @@ impl World {
             completions: RefCell::new(vec![(false, None); first_queue + threads - 1]),
         });
         let mut store = Some(store);
-        let (mut shards, mut backlogs) = (Vec::new(), Vec::new());
+        let mut opened = Vec::new();
         for parts in parts {
             let thread = parts.index;
             let host = Host {
@@ -122,9 +122,13 @@ impl World {
                 random: Rc::new(SeededRandom::from_seed(random.next())),
                 disk: shared.clone(),
             };
+            opened.push(OpenShard::open(parts, broker.clone(), host)?);
+        }
+        let (mut shards, mut backlogs) = (Vec::new(), Vec::new());
+        for shard in opened {
             let backlog = Backlog::default();
             let listeners: Vec<Box<dyn Listener>> = vec![Box::new(backlog.clone())];
-            shards.push(broker::serve_shard(parts, broker.clone(), host, store.take(), listeners)?);
+            shards.push(broker::serve_shard(shard, store.take(), listeners)?);
             backlogs.push(backlog);
         }
         let (pipes, trace) = (RefCell::default(), RefCell::default());

@@ -132,6 +132,40 @@ fn recovery_points_that_find_no_room_make_no_frame() {
 }
 
 #[test]
+fn frames_as_long_as_a_file_leave_room_for_what_frees_one() {
+    const PARTITIONS: i32 = 90;
+    let mut journal = Journal::open(&disk(), &config(0)).unwrap();
+    let append = |journal: &mut Journal, offset: i64| {
+        journal.push_piece(place(offset as i32 % PARTITIONS, offset), [&[7; 3_000], &[]])
+    };
+    let mut offset = 0;
+    loop {
+        while append(&mut journal, offset) {
+            offset += 1;
+        }
+        if !write(&mut journal) {
+            break;
+        }
+    }
+    assert!(offset > 6 * 8, "six files are full");
+    for index in 0..PARTITIONS {
+        journal.set_state(state(index, offset + 1));
+        while journal.has_states() && index % 30 == 29 {
+            assert!(write(&mut journal));
+        }
+    }
+    assert!(append(&mut journal, offset), "all of it is durable elsewhere, and the journal is full");
+}
+
+#[test]
+fn a_journal_that_is_too_small_for_its_recovery_points_is_refused_and_not_written_for_ever() {
+    let mut journal = Journal::open(&disk(), &config(0)).unwrap();
+    (0..1_000).for_each(|index| journal.set_state(state(index, 1)));
+    let error = journal.begin().unwrap_err().to_string();
+    assert!(error.contains("logmill.journal.bytes"), "{error}");
+}
+
+#[test]
 fn a_state_outlives_the_file_that_it_was_written_in() {
     let disk = disk();
     let mut journal = Journal::open(&disk, &config(0)).unwrap();

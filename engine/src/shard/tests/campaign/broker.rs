@@ -9,14 +9,18 @@ use super::numbers::Numbers;
 use crate::Error;
 use crate::disk::Disk;
 use crate::disk::sim::SimDisk;
-use crate::journal::{JournalConfig, Recovered, finish_retiring, newest_generation, read_all, retire_others};
+use crate::journal::{
+    JournalConfig, Recovered, finish_retiring, fitting_bytes, newest_generation, read_all, retire_others,
+    retire_unfit,
+};
 use crate::partition::{Ack, PartitionId, directory};
-use crate::shard::{CommitLimits, OpenPartition, Shard, ShardConfig};
+use crate::shard::{CommitLimits, OpenPartition, Opened, Opener, Shard};
 
 /// The log directories.
 pub(super) const DIRS: [&str; 2] = ["/a", "/b"];
-/// A few appends fill one: the journal turns many times in a run.
-const JOURNAL_FILE_BYTES: u64 = 8 * 1024;
+/// A few appends fill one: the journal turns many times in a run. Which it is changes now and then, as it does with
+/// the settings of a broker.
+const JOURNAL_FILE_BYTES: [u64; 4] = [8 * 1024, 8 * 1024, 8 * 1024, 12 * 1024];
 /// A wave does not put more of a partition into the journal.
 const DIRECT_BYTES_MIN: usize = 2_000;
 /// A batch that is synced where it lies.
@@ -68,20 +72,28 @@ impl Broker {
         let find = if notes.was_clean { newest_generation } else { read_all };
         let mut found =
             DIRS.iter().map(|dir| find(disk, Path::new(dir))).collect::<Result<Vec<Recovered>, Error>>()?;
-        let mut broker = Broker { disk: disk.clone(), shards: Vec::with_capacity(shards) };
-        let mut nonces = Numbers::new(nonce);
-        for shard in 0..shards {
-            let config = ShardConfig {
-                log_dirs: DIRS.iter().map(PathBuf::from).collect(),
-                journals: journals(&found, shard, &mut nonces),
-                limits: CommitLimits { direct_bytes_min: DIRECT_BYTES_MIN, ..CommitLimits::default() },
-            };
-            broker.shards.push(Shard::new(Arc::new(disk.clone()), config)?);
-        }
+        let log_dirs: Vec<PathBuf> = DIRS.iter().map(PathBuf::from).collect();
+        let mut openers: Vec<Opener> =
+            (0..shards).map(|_| Opener::new(Arc::new(disk.clone()), log_dirs.clone())).collect();
+        let mut opened: Vec<Vec<Opened>> = (0..shards).map(|_| Vec::new()).collect();
         for (id, name) in notes.partitions() {
-            let mut opened = to_open(notes, id, name);
-            opened.replay = found[dir_of(id)].take(id);
-            broker.shard_of(id).open(&opened, NOW_MS)?;
+            let mut partition = to_open(notes, id, name);
+            partition.replay = found[dir_of(id)].take(id);
+            let owner = owner_among(shards, id);
+            opened[owner].push(openers[owner].open(&partition, NOW_MS)?);
+        }
+        let mut nonces = Numbers::new(nonce);
+        let file_bytes = JOURNAL_FILE_BYTES[nonces.next() as usize % JOURNAL_FILE_BYTES.len()];
+        if notes.was_clean {
+            DIRS.iter().try_for_each(|dir| retire_unfit(disk, Path::new(dir), file_bytes))?;
+        }
+        let mut broker = Broker { disk: disk.clone(), shards: Vec::with_capacity(shards) };
+        let limits = CommitLimits { direct_bytes_min: DIRECT_BYTES_MIN, ..CommitLimits::default() };
+        for (index, (opener, opened)) in openers.into_iter().zip(opened).enumerate() {
+            let journals = journals(disk, &found, (index, file_bytes), &mut nonces)?;
+            let mut shard = opener.into_shard(&journals, limits)?;
+            opened.into_iter().for_each(|opened| shard.adopt(opened));
+            broker.shards.push(shard);
         }
         broker.shards.iter_mut().try_for_each(Shard::begin)?;
         DIRS.iter().try_for_each(|dir| retire_others(disk, Path::new(dir), shards))?;
@@ -90,7 +102,7 @@ impl Broker {
 
     /// Which shard a partition belongs to.
     pub(super) fn owner_of(&self, id: PartitionId) -> usize {
-        (usize::from(id.topic.0[0]) * 7 + id.index as usize) % self.shards.len()
+        owner_among(self.shards.len(), id)
     }
 
     pub(super) fn shard_of(&mut self, id: PartitionId) -> &mut Shard {
@@ -99,15 +111,26 @@ impl Broker {
     }
 }
 
+fn owner_among(shards: usize, id: PartitionId) -> usize {
+    (usize::from(id.topic.0[0]) * 7 + id.index as usize) % shards
+}
+
 /// The journals that a shard begins, one in each log directory.
-fn journals(found: &[Recovered], shard: usize, nonces: &mut Numbers) -> Vec<JournalConfig> {
-    let config = |(dir, found): (&&str, &Recovered)| JournalConfig {
-        log_dir: PathBuf::from(dir),
-        shard,
-        file_bytes: JOURNAL_FILE_BYTES,
-        nonce: nonces.next(),
-        first_generation: found.next_generation,
-        first_slot: found.first_slot(shard),
+fn journals(
+    disk: &SimDisk,
+    found: &[Recovered],
+    (shard, wanted): (usize, u64),
+    nonces: &mut Numbers,
+) -> Result<Vec<JournalConfig>, Error> {
+    let config = |(dir, found): (&&str, &Recovered)| {
+        Ok(JournalConfig {
+            log_dir: PathBuf::from(dir),
+            shard,
+            file_bytes: fitting_bytes(disk, Path::new(dir), shard, wanted)?,
+            nonce: nonces.next(),
+            first_generation: found.next_generation,
+            first_slot: found.first_slot(shard),
+        })
     };
     DIRS.iter().zip(found).map(config).collect()
 }
