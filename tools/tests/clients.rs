@@ -146,7 +146,7 @@ fn rdkafka_reads_what_it_wrote() {
 }
 
 #[test]
-#[ignore = "needs kcat: cargo ci clients"]
+#[ignore = "needs kcat: cargo test --workspace --test clients kcat -- --ignored"]
 fn kcat_reads_what_it_wrote() {
     let program = programs("kcat").join("round-trip.sh");
     check("kcat", |bootstrap| command(&program, &[bootstrap]));
