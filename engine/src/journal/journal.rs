@@ -170,8 +170,8 @@ impl Journal {
             }
             // To free a file its states are written again: what does not fit into one would go round for ever.
             if self.files.generation() > first + 1 {
-                let fault = "its files are too small for the recovery points of so many partitions: raise \
-                             logmill.journal.bytes";
+                let fault = "its files are too small for the recovery points of so many partitions, and keep their \
+                             size until a clean stop: run `logmill log recover`, and raise logmill.journal.bytes";
                 return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, fault));
             }
         }
