@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::command::CompareArgs;
+use super::super::command::CompareArgs;
 use super::leg::{Contender, Leg, LegCpu, LegLoad, cpu_at_rest};
 use super::producer::{Produced, Producer};
 use crate::floor::{Ack, Floor, Load, Settings, Work};
@@ -50,9 +50,9 @@ impl Contest<'_> {
         };
         let (page_cache, durable) = (logmill("page-cache")?, logmill("durable")?);
         let contest = Contest { args, jars, apache, page_cache, durable, topics: Cell::new(0) };
-        contest.produce(&contest.apache, contest.load(args.warm_up_records))?;
+        contest.produce(&contest.apache, contest.load(args.java.warm_up_records))?;
         for logmill in [&contest.page_cache, &contest.durable] {
-            contest.produce(logmill, contest.load(args.first_records))?;
+            contest.produce(logmill, contest.load(args.java.first_records))?;
         }
         Ok(contest)
     }
@@ -95,12 +95,12 @@ impl Contest<'_> {
     /// A leg of a broker that is started for it.
     fn fresh_apache(&self) -> Result<Leg, Error> {
         let broker = start_apache(self.args, &self.jars)?;
-        self.produce(&broker, self.load(self.args.first_records))?;
+        self.produce(&broker, self.load(self.args.java.first_records))?;
         Ok(self.leg(Contender::ApacheFresh, &broker)?.0)
     }
 
     fn leg(&self, contender: Contender, broker: &Broker) -> Result<(Leg, Produced), Error> {
-        let load = self.load(self.args.records);
+        let load = self.load(self.args.java.records);
         let (produced, cpu) = self.produce(broker, load)?;
         Ok((Leg::new(contender, load, produced.shape, produced.elapsed, cpu), produced))
     }
@@ -138,7 +138,7 @@ impl Contest<'_> {
     }
 
     fn floor(&self, contender: Contender, model: Produced) -> Result<Leg, Error> {
-        let wire_bytes = model.shape.wire_bytes(self.args.records);
+        let wire_bytes = model.shape.wire_bytes(self.args.java.records);
         let dir = self.floor_dir();
         let settings = Settings {
             dir: dir.clone(),
@@ -174,11 +174,11 @@ impl Contest<'_> {
         let cpu = LegCpu { server: cpu_at_rest(floor.pid())? - cpu, client: report.cpu };
         drop(floor);
         fs::remove_dir_all(&dir).map_err(io("removing"))?;
-        Ok(Leg::new(contender, self.load(self.args.records), model.shape, report.elapsed, cpu))
+        Ok(Leg::new(contender, self.load(self.args.java.records), model.shape, report.elapsed, cpu))
     }
 
     fn load(&self, records: u64) -> LegLoad {
-        LegLoad { records, record_bytes: self.args.record_bytes }
+        LegLoad { records, record_bytes: self.args.java.record_bytes }
     }
 
     /// Beside a broker's logs, where the rig removes it however this process ends.

@@ -8,6 +8,7 @@ use super::leg::Contender::{
     self, ApacheFresh, ApacheWarm, Floor, FloorGroupCommit, LogmillDurable, LogmillPageCache,
 };
 use super::leg::Leg;
+use crate::compare::spread::Spread;
 
 /// The figures of all rounds.
 #[derive(Debug)]
@@ -35,31 +36,6 @@ const RATIOS: [(&str, Figure, Contender, Contender); 9] = [
     ("CPU per GB, durable Logmill / Apache Kafka warmed", CPU_S_PER_GB, LogmillDurable, ApacheWarm),
     ("CPU per GB, durable Logmill / floor, fdatasync", CPU_S_PER_GB, LogmillDurable, FloorGroupCommit),
 ];
-
-/// A median with the smallest and the largest value beside it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Spread> {
-        values.sort_by(f64::total_cmp);
-        let (&min, &max) = (values.first()?, values.last()?);
-        let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-        Some(Spread { median: (low + high) / 2.0, min, max })
-    }
-
-    fn text(self, decimals: usize) -> String {
-        format!("{:.decimals$} ({:.decimals$}..{:.decimals$})", self.median, self.min, self.max)
-    }
-
-    fn json(self) -> Value {
-        json!({ "median": self.median, "min": self.min, "max": self.max })
-    }
-}
 
 impl Report {
     pub(super) fn new(rounds: Vec<Vec<Leg>>) -> Report {
@@ -162,7 +138,7 @@ mod tests {
         // The medians of either side alone would give 2 / 4.
         let report = Report::new(vec![round(1.0, 10.0), round(2.0, 4.0), round(3.0, 2.0)]);
         let ratio = report.ratio(CPU_S_PER_GB, Contender::LogmillPageCache, Contender::ApacheWarm).unwrap();
-        assert_eq!(ratio, Spread { median: 0.5, min: 0.1, max: 1.5 });
+        assert_eq!(ratio, Spread { median: 0.5, min: 0.1, max: 1.5, count: 3 });
         let report = Report::new(vec![round(1.0, 10.0), round(2.0, 4.0)]);
         let ratio = report.ratio(CPU_S_PER_GB, Contender::LogmillPageCache, Contender::ApacheWarm).unwrap();
         assert_eq!(ratio.median, 0.3, "an even number of rounds: the mean of the two in the middle");
