@@ -8,11 +8,15 @@
 //! accept -> conn (recv, check) -> store (pwrite) -> ack
 //!                                    '-> syncer (fdatasync of what is dirty) -> ack     group commit
 //! ```
+//!
+//! With `--protocol kafka` it takes the requests of Kafka's clients instead (`kafka/`), as few of them as a client
+//! needs that produces and fetches.
 
 mod ballast;
 mod command;
 mod conn;
 mod frame;
+mod kafka;
 mod load;
 mod process;
 mod serve;
@@ -23,4 +27,4 @@ mod syncer;
 pub use command::FloorCommand;
 pub use load::{Load, LoadReport, Work};
 pub use process::Floor;
-pub use serve::{Ack, Settings, serve};
+pub use serve::{Ack, Protocol, Settings, serve};

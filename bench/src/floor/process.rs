@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::serve::{Ack, Settings};
+use super::serve::{Ack, Protocol, Settings};
 use crate::child::TiedChild;
 
 /// What the floor's process prints before its address.
@@ -25,9 +25,13 @@ impl Floor {
             Ack::PageCache => "page-cache",
             Ack::GroupCommit => "group-commit",
         };
+        let protocol = match settings.protocol {
+            Protocol::Floor => "floor",
+            Protocol::Kafka => "kafka",
+        };
         let mut command = Command::new(logmill);
         command
-            .args(["bench", "floor", "serve", "--ack", ack, "--dir"])
+            .args(["bench", "floor", "serve", "--ack", ack, "--protocol", protocol, "--dir"])
             .arg(&settings.dir)
             .args(["--threads", &settings.threads.to_string()])
             .args(["--segment-bytes", &settings.segment_bytes.to_string()])

@@ -9,6 +9,7 @@ use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::kafka;
 use super::shard::Shard;
 use super::store::{Store, StoreSettings};
 use super::syncer::{Syncer, ring};
@@ -25,12 +26,24 @@ pub enum Ack {
     GroupCommit,
 }
 
+/// Whose frames it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Protocol {
+    /// Its own, which `bench floor load` sends: the least there can be.
+    Floor,
+    /// What clients of Kafka's protocol send.
+    Kafka,
+}
+
 /// What the floor runs with.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
     /// Where the files go.
     #[arg(long)]
     pub dir: PathBuf,
+    /// Whose frames it takes; those of Kafka's clients on one thread.
+    #[arg(long, value_enum, default_value = "floor")]
+    pub protocol: Protocol,
     /// Threads; each has its own connections and its own files.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
@@ -47,6 +60,9 @@ pub struct Settings {
 
 /// Serves what connects to `listener`, until accepting or a thread fails.
 pub fn serve(listener: &TcpListener, settings: &Settings) -> io::Result<()> {
+    if settings.protocol == Protocol::Kafka {
+        return kafka::serve(listener, settings);
+    }
     let mut shards = Vec::new();
     for thread in 0..settings.threads.max(1) {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
@@ -96,6 +112,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let settings = Settings {
             dir: dir.into(),
+            protocol: Protocol::Floor,
             threads: 2,
             ack,
             segment_bytes: SEGMENT_BYTES,

@@ -60,8 +60,8 @@ impl Store {
         }
     }
 
-    /// Appends a batch to the page cache.
-    pub(super) fn append(&mut self, index: u32, bytes: &[u8]) -> io::Result<()> {
+    /// Appends a batch to the page cache, and says where it lies in the active segment.
+    pub(super) fn append(&mut self, index: u32, bytes: &[u8]) -> io::Result<u64> {
         let index = index as usize;
         if self.logs.get(index).is_none_or(Option::is_none) {
             self.open_log(index)?;
@@ -71,13 +71,14 @@ impl Store {
         }
         let (wave, durable) = (self.wave, self.settings.durable);
         let log = self.logs[index].as_mut().expect("opened above");
-        log.file.write_all_at(bytes, log.position)?;
+        let position = log.position;
+        log.file.write_all_at(bytes, position)?;
         log.position += bytes.len() as u64;
         if durable && log.listed_for != wave {
             log.listed_for = wave;
             self.dirty.push(Arc::clone(&log.file));
         }
-        Ok(())
+        Ok(position)
     }
 
     /// The segment that a log appends to, and how many bytes it has.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::command::CompareArgs;
 use super::leg::{Contender, Leg, LegCpu, LegLoad, cpu_at_rest};
 use super::producer::{Produced, Producer};
-use crate::floor::{Ack, Floor, Load, Settings, Work};
+use crate::floor::{Ack, Floor, Load, Protocol, Settings, Work};
 use crate::rig::{ApacheOptions, Broker, Error, Jars, LogmillOptions, Tool};
 
 /// Partitions of the topic, and files of the floor.
@@ -142,6 +142,7 @@ impl Contest<'_> {
         let dir = self.floor_dir();
         let settings = Settings {
             dir: dir.clone(),
+            protocol: Protocol::Floor,
             threads: 1,
             ack: if contender == Contender::FloorGroupCommit { Ack::GroupCommit } else { Ack::PageCache },
             segment_bytes: 1 << 30,
