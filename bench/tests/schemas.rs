@@ -6,7 +6,8 @@ use std::{fs::File, io::Read};
 
 use logmill_bench::rig::{ApacheOptions, Broker, Jars, JvmProfile, Tool, api_versions};
 use logmill_server::group::records::RECORD_TYPES;
-use logmill_server::wire::{APIS, ErrorCode, FieldSchema, Kind, Schema, Versions, schemas};
+use logmill_server::metadata::records::{self, control::CONTROL_TYPES, quorum_state::QuorumStateData};
+use logmill_server::wire::{APIS, ErrorCode, FieldSchema, Kind, Message, Schema, Versions, schemas};
 use serde_json::Value;
 use zip::ZipArchive;
 
@@ -130,9 +131,13 @@ fn without_comments(text: &str) -> String {
 
 /// Apache's definition of a message.
 fn definition(jar: &mut ZipArchive<File>, name: &str) -> Value {
+    definition_at(jar, &format!("common/message/{name}.json"))
+}
+
+fn definition_at(jar: &mut ZipArchive<File>, path: &str) -> Value {
     let mut text = String::new();
-    jar.by_name(&format!("common/message/{name}.json")).unwrap().read_to_string(&mut text).unwrap();
-    serde_json::from_str(&without_comments(&text)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    jar.by_name(path).unwrap().read_to_string(&mut text).unwrap();
+    serde_json::from_str(&without_comments(&text)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The definitions in the jar of an artifact.
@@ -189,6 +194,45 @@ fn every_record_of_the_group_coordinator_is_apaches_definition() {
             differences += &difference(schema, &message);
         }
     }
+    assert!(differences.is_empty(), "ours (+) differ from Apache's (-):\n{differences}");
+}
+
+#[test]
+fn every_record_of_the_metadata_log_is_apaches_definition_and_none_is_missing() {
+    let jars = Jars::fetched().unwrap();
+    let mut jar = definitions(&jars, "kafka-metadata");
+    let mut differences = String::new();
+    let paths: Vec<String> =
+        jar.file_names().filter(|name| name.ends_with(".json")).map(Into::into).collect();
+    let mut theirs = Vec::new();
+    for definition in paths.iter().map(|path| definition_at(&mut jar, path)) {
+        if definition["type"] != "metadata" {
+            continue;
+        }
+        let number = definition["apiKey"].as_u64().unwrap() as u32;
+        let (_, schema) = records::RECORD_TYPES
+            .iter()
+            .find(|(ours, _)| *ours == number)
+            .unwrap_or_else(|| panic!("{} has no table", definition["name"]));
+        differences += &difference(schema, &definition);
+        theirs.push(number);
+    }
+    theirs.sort_unstable();
+    assert!(differences.is_empty(), "ours (+) differ from Apache's (-):\n{differences}");
+    assert_eq!(records::RECORD_TYPES.map(|(number, _)| number).to_vec(), theirs);
+}
+
+#[test]
+fn every_record_of_the_quorum_is_apaches_definition() {
+    let jars = Jars::fetched().unwrap();
+    let mut clients = definitions(&jars, "kafka-clients");
+    let mut raft = definitions(&jars, "kafka-raft");
+    let mut differences: String = CONTROL_TYPES
+        .iter()
+        .map(|(_, schema)| difference(schema, &definition(&mut clients, schema.name)))
+        .collect();
+    let schema = QuorumStateData::SCHEMA;
+    differences += &difference(schema, &definition(&mut raft, schema.name));
     assert!(differences.is_empty(), "ours (+) differ from Apache's (-):\n{differences}");
 }
 

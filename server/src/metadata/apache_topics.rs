@@ -3,8 +3,6 @@
 //! ```text
 //! __cluster_metadata-0/%020d-%010d.checkpoint   all that was true in front of an offset, which is the first number
 //! __cluster_metadata-0/%020d.log                what came since, and before
-//!
-//! value of a record   uvarint 1 | uvarint api key | uvarint version | the record
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,20 +14,17 @@ use logmill_engine::disk::Disk;
 use logmill_engine::format::{BatchView, Uuid};
 use logmill_engine::log::{FileKind, base_of};
 
+use super::records::Record;
+use super::records::settings::ConfigRecord;
+use super::records::topics::{RemoveTopicRecord, TopicRecord};
 use crate::config::Config;
 use crate::shard::io_error;
-use crate::wire::message::Message;
-use crate::wire::messages::metadata_records::{
-    CONFIG, ConfigRecord, REMOVE_TOPIC, RemoveTopicRecord, TOPIC, TopicRecord,
-};
-use crate::wire::{Reader, Text};
-
+use crate::wire::Text;
 /// The directory of the log.
 const METADATA_LOG: &str = "__cluster_metadata-0";
 const CHECKPOINT: &str = ".checkpoint";
 /// `ConfigRecord` of a topic.
 const TOPIC_RESOURCE: i8 = 2;
-const FRAME_VERSION: u32 = 1;
 /// What the records of one batch may come to.
 const RECORDS_BYTES_MAX: usize = 64 << 20;
 
@@ -118,25 +113,14 @@ impl ApacheTopics {
     }
 
     fn take_up(&mut self, value: &Bytes) -> Result<(), String> {
-        let mut reader = Reader::new(value);
-        let mut number = || reader.uvarint().map_err(|reason| reason.to_string());
-        let (frame, key, version) = (number()?, number()?, number()?);
-        if frame != FRAME_VERSION {
-            return Err(format!("a record frame of version {frame}, expected {FRAME_VERSION}"));
-        }
-        let version = i16::try_from(version).map_err(|_| format!("a record of version {version}"))?;
-        match key {
-            TOPIC => {
-                let TopicRecord { name, topic_id } = read(&mut reader, version)?;
-                self.names.insert(topic_id, name);
-            }
-            REMOVE_TOPIC => {
-                let RemoveTopicRecord { topic_id } = read(&mut reader, version)?;
+        match Record::decode(value).map_err(|error| error.to_string())? {
+            Record::Topic(TopicRecord { name, topic_id }) => drop(self.names.insert(topic_id, name)),
+            Record::RemoveTopic(RemoveTopicRecord { topic_id }) => {
                 if let Some(name) = self.names.remove(&topic_id) {
                     self.settings.remove(&name);
                 }
             }
-            CONFIG => self.configure(read(&mut reader, version)?),
+            Record::Config(config) => self.configure(config),
             _ => (),
         }
         Ok(())
@@ -165,10 +149,6 @@ fn holds_metadata_log(disk: &dyn Disk, dir: &Path) -> Result<bool, Error> {
 
 fn checkpoint_offset(name: &str) -> Option<i64> {
     name.strip_suffix(CHECKPOINT)?.split_once('-')?.0.parse().ok()
-}
-
-fn read<M: Message>(reader: &mut Reader<'_>, version: i16) -> Result<M, String> {
-    M::read_message(reader, version).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod image;
 mod log_dirs;
 mod more_partitions;
 mod new_topic;
+pub mod records;
 mod topic_store;
 mod topics_file;
 

@@ -173,6 +173,8 @@ macro_rules! structure {
                         value.map_err(|reason| reader.fail(Self::STRUCT.name, Self::$field.name, reason))?;
                     return Ok(true);
                 } )*
+                // A table without fields looks at none of them.
+                let _ = (reader, tag, form);
                 Ok(false)
             }
         }
@@ -218,11 +220,9 @@ macro_rules! structure {
                     $crate::wire::value::Value::write(&self.$field, writer, Self::$field.form(form));
                 } )*
                 if form.flexible {
-                    let mut tagged = 0;
                     $( let $field = Self::$field.in_tags(form.version)
-                        && self.$field != $crate::wire::message::default_of!($type $(, $default)?);
-                    tagged += u32::from($field); )*
-                    writer.uvarint(tagged);
+                        && self.$field != $crate::wire::message::default_of!($type $(, $default)?); )*
+                    writer.uvarint(0 $( + u32::from($field) )*);
                     $( if $field {
                         let tag = Self::$field.tag.expect("a tagged field has a tag");
                         writer.tagged(tag, |writer| {

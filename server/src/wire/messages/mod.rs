@@ -16,7 +16,6 @@ pub mod init_producer_id;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod metadata;
-pub mod metadata_records;
 pub mod offset_commit;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
