@@ -11,6 +11,8 @@ use logmill_server::broker;
 use logmill_server::config::{Config, Machine};
 use tracing::level_filters::LevelFilter;
 
+use crate::outcome::{Outcome, Verdict};
+
 /// Says which of the broker's log lines are printed: error, warn, info (the default), debug or trace.
 const LOG_LEVEL: &str = "LOGMILL_LOG";
 
@@ -30,9 +32,18 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 /// Runs the broker until somebody stops it.
-pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(arguments: &ServerArguments) -> Outcome {
     start_log()?;
-    Ok(broker::run(load(arguments.file.as_deref(), &arguments.overrides)?)?)
+    broker::run(load(arguments.file.as_deref(), &arguments.overrides)?)?;
+    Ok(Verdict::Done)
+}
+
+/// What this is running on.
+pub(crate) fn machine() -> std::io::Result<Machine> {
+    Ok(Machine {
+        host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        cores: available_parallelism()?.get() as u32,
+    })
 }
 
 /// The settings of a broker.
@@ -41,11 +52,7 @@ pub(crate) fn load(file: Option<&Path>, overrides: &[(String, String)]) -> Resul
         Some(path) => Some(fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
         None => None,
     };
-    let machine = Machine {
-        host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        cores: available_parallelism()?.get() as u32,
-    };
-    let (config, warnings) = Config::load(file.as_deref(), std::env::vars(), overrides, &machine)?;
+    let (config, warnings) = Config::load(file.as_deref(), std::env::vars(), overrides, &machine()?)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -2,11 +2,12 @@
 //! reaped later.
 //!
 //! Its makers: [`os`] for the kernel's files, whose queues are an io_uring ([`uring`]) or helper threads
-//! ([`helper`]), and [`sim`], which can be broken.
+//! ([`helper`]), [`read_only`], which changes none of them, and [`sim`], which can be broken.
 
 mod aligned_buf;
 pub mod helper;
 pub mod os;
+pub mod read_only;
 pub mod sim;
 #[cfg(test)]
 mod tests;

@@ -57,21 +57,7 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            // A name that is not text is nobody's of ours; Apache Kafka would not open it either.
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let metadata = match entry.metadata() {
-                // It was removed, or named anew, since it was listed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                metadata => metadata?,
-            };
-            let is_dir = metadata.is_dir();
-            entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
-        }
-        entries.sort();
-        Ok(entries)
+        list(dir)
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
@@ -102,9 +88,7 @@ impl Disk for OsDisk {
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
-        let stat = rustix::fs::statvfs(dir)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
+        space(dir)
     }
 
     fn io_queue(&self) -> io::Result<Box<dyn IoQueue>> {
@@ -113,6 +97,32 @@ impl Disk for OsDisk {
             Queues::Helper(spawn) => Ok(Box::new(HelperQueue::new(*spawn)?)),
         }
     }
+}
+
+/// What a directory holds, sorted by name.
+pub(super) fn list(dir: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // A name that is not text is nobody's of ours; Apache Kafka would not open it either.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let metadata = match entry.metadata() {
+            // It was removed, or named anew, since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        let is_dir = metadata.is_dir();
+        entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// How large a directory's file system is, and how much of it is free.
+pub(super) fn space(dir: &Path) -> io::Result<Space> {
+    let stat = rustix::fs::statvfs(dir)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
 }
 
 /// Past the page cache where the file system does that.

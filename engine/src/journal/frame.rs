@@ -75,7 +75,7 @@ const _: () = assert!(FRAME_BYTES_MAX.is_multiple_of(DIRECT_ALIGN));
 
 /// What an item says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ItemKind {
+pub enum ItemKind {
     /// These bytes belong at this position of this segment.
     Piece,
     /// The partition is durable up to this position of this segment without the journal; the payload is what
@@ -110,26 +110,26 @@ pub struct Place {
 
 /// One item of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Item<'a> {
+pub struct Item<'a> {
     /// What it says.
-    pub(super) kind: ItemKind,
+    pub kind: ItemKind,
     /// Of what.
-    pub(super) place: Place,
+    pub place: Place,
     /// The bytes that belong there, or the partition's state.
-    pub(super) payload: &'a [u8],
+    pub payload: &'a [u8],
 }
 
 /// What a frame is told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FrameNumbers {
+pub struct FrameNumbers {
     /// Drawn at random by each process.
-    pub(super) nonce: u64,
+    pub nonce: u64,
     /// Of the file that it lies in; every use of a file has a larger one.
-    pub(super) generation: u64,
+    pub generation: u64,
     /// Rises by one with each frame of a journal.
-    pub(super) sequence: u64,
+    pub sequence: u64,
     /// Files of a smaller generation hold nothing that is needed.
-    pub(super) oldest_generation: u64,
+    pub oldest_generation: u64,
 }
 
 /// A frame in the making.
@@ -225,13 +225,14 @@ impl fmt::Display for BadFrame {
 
 /// A frame as it lies in memory, found whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
-    pub(super) numbers: FrameNumbers,
+pub struct Frame<'a> {
+    /// What it is told apart by.
+    pub numbers: FrameNumbers,
     items: u32,
     /// Items and their payloads.
     body: &'a [u8],
     /// Bytes on the device.
-    pub(super) len: usize,
+    pub len: usize,
 }
 
 impl<'a> Frame<'a> {
@@ -291,7 +292,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Its items, in the order in which they were pushed.
-    pub(super) fn items(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
+    pub fn items(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
         let mut rest = self.body;
         std::iter::from_fn(move || {
             let (header, behind) = ItemHeader::ref_from_prefix(rest).ok()?;

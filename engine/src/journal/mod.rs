@@ -23,7 +23,7 @@ mod name;
 mod replay;
 mod retired;
 
-pub use frame::{FRAME_BYTES_MAX, Place};
+pub use frame::{FRAME_BYTES_MAX, Frame, FrameNumbers, Item, ItemKind, Place};
 pub use journal::{FrameWrite, Journal, JournalConfig, StateRecord};
 pub use name::{JournalName, SLOTS, journal_files};
 pub use replay::{FoundFrames, PartitionReplay, Piece, Recovered, journals_in, newest_generation, read_all};

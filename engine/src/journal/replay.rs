@@ -81,8 +81,8 @@ impl FoundFrames {
         Ok(found)
     }
 
-    /// Reads one file.
-    fn read(disk: &dyn Disk, log_dir: &Path, name: JournalName) -> Result<FoundFrames, Error> {
+    /// Reads one file, needed or not.
+    pub fn read(disk: &dyn Disk, log_dir: &Path, name: JournalName) -> Result<FoundFrames, Error> {
         let path = log_dir.join(name.to_string());
         let reading = || format!("reading {}", path.display());
         let file = disk.open(&path, OpenMode::Direct).map_err(Error::io(reading()))?;
@@ -147,6 +147,19 @@ impl FoundFrames {
         content.resize(position);
         let content = Bytes::from_owner(content);
         Ok(FoundFrames { name, path, content, frames, end, stray, bytes_read })
+    }
+
+    /// Its whole frames and where each begins, from the first one on.
+    pub fn frames(&self) -> impl Iterator<Item = (usize, Frame<'_>)> {
+        self.frames.iter().map(|found| {
+            let frame = Frame::known(&self.content[found.position..]).expect("it was found whole");
+            (found.position, frame)
+        })
+    }
+
+    /// Where the last of them ends, and what stands behind it, in words.
+    pub fn end(&self) -> (usize, &str) {
+        (self.content.len(), &self.end)
     }
 
     fn newest(&self) -> Option<FrameNumbers> {

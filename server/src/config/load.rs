@@ -106,6 +106,15 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// What is to be said of settings, whether a broker can be started with them or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What does not do what its author may expect.
+    pub warnings: Vec<Warning>,
+    /// What a broker cannot be started with.
+    pub errors: Vec<ConfigError>,
+}
+
 impl Config {
     /// Reads the settings of the file (its bytes, if there is a file), of the environment above it, and of the
     /// command line above both.
@@ -115,23 +124,39 @@ impl Config {
         overrides: &[(String, String)],
         machine: &Machine,
     ) -> Result<(Config, Vec<Warning>), ConfigErrors> {
-        let mut loader = Loader { has_file: file.is_some(), ..Loader::default() };
-        loader.read_file(file.unwrap_or_default());
-        loader.read_environment(environment);
-        for (key, value) in overrides {
-            loader.set(key.clone(), value.clone(), Origin::Override);
-        }
-        loader.check_each();
-        let node_id = loader.node_id();
-        loader.check_quorum(node_id);
-        loader.check_topic_defaults();
-        let config = loader.build(node_id, machine);
-        if loader.errors.is_empty() {
-            Ok((config, loader.warnings))
-        } else {
-            Err(ConfigErrors(loader.errors))
-        }
+        let (config, Checked { warnings, errors }) = read(file, environment, overrides, machine);
+        if errors.is_empty() { Ok((config, warnings)) } else { Err(ConfigErrors(errors)) }
     }
+
+    /// Everything that is to be said of the same settings.
+    pub fn check(
+        file: Option<&[u8]>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &[(String, String)],
+        machine: &Machine,
+    ) -> Checked {
+        read(file, environment, overrides, machine).1
+    }
+}
+
+fn read(
+    file: Option<&[u8]>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    overrides: &[(String, String)],
+    machine: &Machine,
+) -> (Config, Checked) {
+    let mut loader = Loader { has_file: file.is_some(), ..Loader::default() };
+    loader.read_file(file.unwrap_or_default());
+    loader.read_environment(environment);
+    for (key, value) in overrides {
+        loader.set(key.clone(), value.clone(), Origin::Override);
+    }
+    loader.check_each();
+    let node_id = loader.node_id();
+    loader.check_quorum(node_id);
+    loader.check_topic_defaults();
+    let config = loader.build(node_id, machine);
+    (config, Checked { warnings: loader.warnings, errors: loader.errors })
 }
 
 #[derive(Default)]

@@ -21,9 +21,10 @@ pub mod value;
 
 use std::path::PathBuf;
 
+pub use keys::Key;
 pub use layers::Layers;
 pub use listener::Listener;
-pub use load::{ConfigError, ConfigErrors, Machine, Origin, Warning};
+pub use load::{Checked, ConfigError, ConfigErrors, Machine, Origin, Warning};
 pub use topic::{TopicConfig, TopicOverrides};
 pub use value::InvalidConfig;
 

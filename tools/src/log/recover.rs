@@ -1,27 +1,18 @@
-//! `logmill log`: what can be done to log directories that no broker uses.
+//! `logmill log recover`: log directories made whole after a crash, without serving.
 
-use std::error::Error;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use logmill_server::recover;
 
+use crate::outcome::{Outcome, Verdict};
 use crate::server;
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub(crate) enum LogCommand {
-    /// Makes log directories whole after a crash, without serving: what only the journals have comes into the
-    /// segments, indexes and snapshots become exact, all of it durable. Then Apache Kafka may start there, if its
-    /// metadata log knows all topics.
-    Recover(RecoverArguments),
-}
 
 /// Which log directories.
 #[derive(Debug, Args)]
 pub(crate) struct RecoverArguments {
     /// The server.properties of the broker that they belong to.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The log directories, with commas between them, instead of those that the settings name.
     #[arg(long, value_name = "DIR,...")]
@@ -31,17 +22,9 @@ pub(crate) struct RecoverArguments {
     overrides: Vec<(String, String)>,
 }
 
-impl LogCommand {
-    /// Does it.
-    pub(crate) fn run(&self) -> Result<(), Box<dyn Error>> {
-        match self {
-            LogCommand::Recover(arguments) => arguments.run(),
-        }
-    }
-}
-
 impl RecoverArguments {
-    fn run(&self) -> Result<(), Box<dyn Error>> {
+    /// Recovers them.
+    pub(crate) fn run(&self) -> Outcome {
         server::start_log()?;
         let mut overrides = self.overrides.clone();
         if let Some(log_dirs) = &self.log_dirs {
@@ -61,6 +44,6 @@ impl RecoverArguments {
         } else {
             println!("logmill.unclean stays: Apache Kafka's metadata log does not know all topics");
         }
-        Ok(())
+        Ok(Verdict::Done)
     }
 }
