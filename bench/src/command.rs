@@ -5,6 +5,7 @@ use crate::crash::{FailingArgs, FileSystemsArgs, KillsArgs, PowerArgs, StartArgs
 use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
 use crate::limits::{ColdArgs, ConnectionsArgs, StrangersArgs, WarmArgs};
+use crate::load::RunArgs;
 use crate::rig::{self, Error};
 use crate::waiting::WaitingArgs;
 
@@ -31,6 +32,8 @@ impl Arguments {
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Loads any broker that speaks Kafka's protocol, and measures.
+    Run(Box<RunArgs>),
     /// Apache Kafka, Logmill and the floor side by side: throughput and CPU per GB of one load.
     Compare(CompareArgs),
     /// The least a broker can do on this machine.
@@ -67,6 +70,7 @@ impl Command {
     /// Runs it to the end.
     pub fn run(&self) -> Result<(), Error> {
         match self {
+            Command::Run(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Floor(command) => {
                 command.run().map_err(|source| Error::Io { what: "floor".into(), source })

@@ -9,5 +9,6 @@ pub mod device;
 pub mod floor;
 mod ledger;
 pub mod limits;
+pub mod load;
 pub mod rig;
 pub mod waiting;

@@ -10,11 +10,13 @@
 //! ports      numbers that nobody else takes               prepared   a directory that is made once
 //! kernel     what a child is granted of it                old_rings  io_uring as an older one has it
 //! connection requests and responses over TCP              error      why something failed
+//! accounts   what else a process uses, and its disk
 //! ```
 //!
 //! A run that ends by itself, by a panic or by Ctrl-C cleans up; after a SIGKILL the kernel takes the
 //! children along, and the next run removes the directories.
 
+mod accounts;
 mod broker;
 mod cleanup;
 mod confine;
@@ -32,6 +34,7 @@ pub(crate) mod process;
 mod tool;
 mod usage;
 
+pub use accounts::{Accounts, DeviceUse, ProcessUse};
 pub use broker::{ApacheOptions, Broker, LogmillOptions};
 pub(crate) use confine::give_up_io_uring;
 pub use connection::Connection;
