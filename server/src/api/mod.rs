@@ -39,10 +39,6 @@ use crate::shard::LocalShard;
 use crate::wire::messages::header::RequestHeader;
 use crate::wire::{Api, Encoded, Message, Reader, encode_response, read_request_header};
 
-/// Largest request but for Produce, whose bytes stay where they are. Names and numbers take many times more
-/// memory once they are read than they took on the wire.
-const SMALL_REQUEST_BYTES_MAX: usize = 8 << 20;
-
 /// What becomes of a request once it is routed.
 pub(crate) enum Reply {
     /// It is answered.
@@ -104,10 +100,10 @@ impl Call {
 /// Reads a request and routes it: when this returns, everything that must happen in the connection's order
 /// has its place.
 pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShard>) -> Result<Reply, Ended> {
-    let mut reader = Reader::new(&frame);
+    let mut reader = Reader::of_request(&frame);
     let (api, header) = read_request_header(&mut reader).map_err(Ended::Header)?;
     shard.counters().count_request(api);
-    let routed = route(api, &header, &frame, reader, listener, shard).await;
+    let routed = route(api, &header, reader, listener, shard).await;
     if routed.is_err() {
         shard.counters().count_error(api);
     }
@@ -117,15 +113,10 @@ pub(crate) async fn dispatch(frame: Bytes, listener: usize, shard: &Rc<LocalShar
 async fn route(
     api: Api,
     header: &RequestHeader,
-    frame: &Bytes,
     reader: Reader<'_>,
     listener: usize,
     shard: &Rc<LocalShard>,
 ) -> Result<Reply, Ended> {
-    let len = frame.len();
-    if api != Api::Produce && len > SMALL_REQUEST_BYTES_MAX {
-        return Err(Ended::TooLarge { api: api.row().name, len, max: SMALL_REQUEST_BYTES_MAX });
-    }
     let RequestHeader { request_api_version: version, correlation_id, .. } = *header;
     let call = Call { shard: shard.clone(), listener, api, version, correlation_id };
     if !api.row().accepts(version) {

@@ -42,15 +42,6 @@ pub(crate) enum Ended {
     Header(HeaderError),
     /// A request that cannot be read.
     Request(ReadError),
-    /// A request that would take too much memory to read.
-    TooLarge {
-        /// The API.
-        api: &'static str,
-        /// Bytes of the request.
-        len: usize,
-        /// The most that are taken.
-        max: usize,
-    },
     /// A version of an API that is not served.
     Version {
         /// The API.
@@ -79,9 +70,6 @@ impl fmt::Display for Ended {
             }
             Ended::Header(error) => error.fmt(f),
             Ended::Request(error) => error.fmt(f),
-            Ended::TooLarge { api, len, max } => {
-                write!(f, "a {api} request of {len} bytes, at most {max} are taken")
-            }
             Ended::Response(error) => error.fmt(f),
             Ended::Finished => write!(f, "answers not taken {LINGER_MS} ms after the last request"),
             Ended::Idle => f.write_str("nothing came or went for connections.max.idle.ms"),

@@ -19,6 +19,7 @@ pub trait Message: Value {
             return Err(reader.error(schema.name, version, Reason::NoSuchVersion));
         }
         Self::read(reader, form_of(schema, version))
+            .and_then(|message| reader.check_size().map(|()| message))
             .map_err(|reason| reader.error(schema.name, version, reason))
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::reader::{LIST_BYTES_MAX, NOT_RECORDS_BYTES_MAX};
+
 /// Bytes that are not the message they should be. Nothing in it is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadError {
@@ -49,6 +51,10 @@ pub enum Reason {
     Null,
     /// A string longer than the protocol allows.
     TooLong(u32),
+    /// With it so many bytes of the request are not records, which is more than is read of one.
+    TooMuch(u32),
+    /// A list of which so many elements were read, and more would take more memory than a request's lists may.
+    TooManyElements(u32),
     /// A varint of more than 32 bits.
     Varint,
     /// A string that is not UTF-8.
@@ -73,6 +79,18 @@ impl fmt::Display for Reason {
             Reason::NegativeLength(length) => write!(f, "has the length {length}"),
             Reason::Null => f.write_str("is null, which this version does not allow"),
             Reason::TooLong(length) => write!(f, "is a string of {length} bytes"),
+            Reason::TooMuch(bytes) => {
+                write!(
+                    f,
+                    "makes {bytes} bytes that are not records, above the {NOT_RECORDS_BYTES_MAX} of a request"
+                )
+            }
+            Reason::TooManyElements(count) => {
+                write!(
+                    f,
+                    "is a list of more than {count}, above the {LIST_BYTES_MAX} bytes of a request's lists"
+                )
+            }
             Reason::Varint => f.write_str("is a varint of more than 32 bits"),
             Reason::Utf8 => f.write_str("is not UTF-8"),
             Reason::TagNotInVersion(tag) => write!(f, "has the tag {tag}, which this version does not"),

@@ -5,12 +5,25 @@ use bytes::Bytes;
 use super::read_error::{ReadError, Reason};
 use super::text::Text;
 
+/// The most bytes of a request that are not records. Records stay where they are; names and numbers take more
+/// memory once they are read than they took on the wire.
+pub const NOT_RECORDS_BYTES_MAX: usize = 8 << 20;
+/// The most memory that the lists of a request take. An element can be fifty times as large in memory as on the
+/// wire, and the bytes on the wire are all that the room for requests counts.
+pub const LIST_BYTES_MAX: usize = 4 * NOT_RECORDS_BYTES_MAX;
+
 /// Reads the protocol's primitives out of one frame. Fails where the bytes end, and allocates nothing.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     frame: &'a Bytes,
     /// What has not been read: up to the frame's end, or that of the tagged field being read.
     rest: &'a [u8],
+    /// How many of the bytes read were records.
+    records_read: usize,
+    /// How many others there may be.
+    not_records_max: usize,
+    /// Memory that lists may still take.
+    list_bytes_left: usize,
     /// Struct and field that the first failure was met in.
     failed_at: Option<(&'static str, &'static str)>,
 }
@@ -21,7 +34,24 @@ impl<'a> Reader<'a> {
     /// Slices of it are taken without allocating when the frame is shared already, as one split off a
     /// `BytesMut` is; a `Bytes` made from a `Vec` allocates a counter at the first slice.
     pub fn new(frame: &'a Bytes) -> Reader<'a> {
-        Reader { frame, rest: frame, failed_at: None }
+        Reader {
+            frame,
+            rest: frame,
+            records_read: 0,
+            not_records_max: usize::MAX,
+            list_bytes_left: usize::MAX,
+            failed_at: None,
+        }
+    }
+
+    /// The same for a request, of which a stranger decides how much there is of what: it is read as far as
+    /// [`NOT_RECORDS_BYTES_MAX`] and [`LIST_BYTES_MAX`] allow.
+    pub fn of_request(frame: &'a Bytes) -> Reader<'a> {
+        Reader {
+            not_records_max: NOT_RECORDS_BYTES_MAX,
+            list_bytes_left: LIST_BYTES_MAX,
+            ..Reader::new(frame)
+        }
     }
 
     /// How many bytes are left to read.
@@ -57,6 +87,35 @@ impl<'a> Reader<'a> {
             }
             None => Err(self.truncated(len)),
         }
+    }
+
+    /// The next `len` bytes as records.
+    #[inline]
+    pub fn records(&mut self, len: usize) -> Result<Bytes, Reason> {
+        let records = self.bytes(len)?;
+        self.records_read += len;
+        Ok(records)
+    }
+
+    /// Fails when more bytes that are not records were read than a request may have.
+    #[inline]
+    pub(super) fn check_size(&self) -> Result<(), Reason> {
+        let read = self.position() - self.records_read;
+        if read > self.not_records_max { Err(Reason::TooMuch(saturated(read))) } else { Ok(()) }
+    }
+
+    /// For how many of a list's `missing` elements to make room: no more memory than there are bytes left in
+    /// the frame, or than the elements take that did arrive. An element can be larger in memory than on the
+    /// wire (an empty compact string is one byte), so an announced length alone would be a lever.
+    pub(super) fn room_for<T>(&mut self, missing: usize, arrived: usize) -> Result<usize, Reason> {
+        let backed = self.remaining() / size_of::<T>();
+        let allowed = self.list_bytes_left / size_of::<T>();
+        let more = missing.min(backed.max(arrived).max(1)).min(allowed);
+        if more == 0 {
+            return Err(Reason::TooManyElements(saturated(arrived)));
+        }
+        self.list_bytes_left -= more * size_of::<T>();
+        Ok(more)
     }
 
     /// The next `len` bytes as a string, a slice of the frame.

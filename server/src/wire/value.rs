@@ -1,7 +1,5 @@
 //! `Value`: what can stand in a field, and its form on the wire.
 
-use std::mem::size_of;
-
 use bytes::Bytes;
 use logmill_engine::format::Uuid;
 
@@ -226,7 +224,7 @@ impl Value for Records {
     #[inline]
     fn read(reader: &mut Reader<'_>, form: Form) -> Result<Self, Reason> {
         match read_len(reader, form)? {
-            Some(len) => reader.bytes(len).map(Records::Bytes),
+            Some(len) => reader.records(len).map(Records::Bytes),
             None if form.nullable => Ok(Records::Null),
             None => Err(Reason::Null),
         }
@@ -269,9 +267,10 @@ impl<T: Value> Nullable for Vec<T> {
         let mut elements = Vec::new();
         while elements.len() < len {
             if elements.len() == elements.capacity() {
-                elements.reserve_exact(believed_more::<T>(len - elements.len(), elements.len(), reader));
+                elements.reserve_exact(reader.room_for::<T>(len - elements.len(), elements.len())?);
             }
             elements.push(T::read(reader, form.of_element())?);
+            reader.check_size()?;
         }
         Ok(Some(elements))
     }
@@ -296,9 +295,10 @@ impl<T: Value> Value for Few<T> {
         let mut elements = Few::new();
         while elements.len() < len {
             if elements.len() == elements.capacity() {
-                elements.reserve_exact(believed_more::<T>(len - elements.len(), elements.len(), reader));
+                elements.reserve_exact(reader.room_for::<T>(len - elements.len(), elements.len())?);
             }
             elements.push(T::read(reader, form.of_element())?);
+            reader.check_size()?;
         }
         Ok(elements)
     }
@@ -309,14 +309,6 @@ impl<T: Value> Value for Few<T> {
             element.write(writer, form.of_element());
         }
     }
-}
-
-/// For how many of the `missing` elements to make room: no more memory than there are bytes left in the
-/// frame, or than the elements take that did arrive. An element can be larger in memory than on the wire
-/// (an empty compact string is one byte), so an announced length alone would be a lever.
-fn believed_more<T>(missing: usize, arrived: usize, reader: &Reader<'_>) -> usize {
-    let backed = reader.remaining() / size_of::<T>();
-    missing.min(backed.max(arrived).max(1))
 }
 
 impl<T: Nullable> Value for Option<T> {

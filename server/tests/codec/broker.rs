@@ -6,10 +6,11 @@ use logmill_server::config::{Config, Machine};
 use logmill_server::sim::World;
 use logmill_server::wire::messages::api_versions::ApiVersionsResponse;
 use logmill_server::wire::messages::header::{RequestHeader, ResponseHeader};
+use logmill_server::wire::reader::LIST_BYTES_MAX;
 use logmill_server::wire::{APIS, Api, Message, Reader, Writer};
 
 use super::allocations::allocated_by;
-use super::hostile::lies;
+use super::hostile::{lies, produce_of_topics};
 use super::sample;
 
 /// What a connection costs whatever it sends: its first room to read, its tasks, the simulation around it.
@@ -107,4 +108,18 @@ fn every_length_that_lies_is_answered_or_ends_its_connection_and_no_other() {
         }
         check_alive(&world);
     }
+}
+
+#[test]
+fn a_produce_of_millions_of_empty_topics_ends_its_connection_and_takes_no_memory_for_them() {
+    let world = start();
+    for version in 9..=12 {
+        let frame = [header(Api::Produce, version), produce_of_topics(5_000_000, &[1, 1, 0])].concat();
+        let (answer, allocated) = allocated_by(|| send(&world, &frame));
+        assert_eq!(answer, None, "version {version}");
+        // Copies of the frame on its way through the simulated network, and the bounded lists as they grow.
+        let bound = 8 * frame.len() + 3 * LIST_BYTES_MAX;
+        assert!(allocated.total <= bound, "version {version}: allocated {} of {bound}", allocated.total);
+    }
+    check_alive(&world);
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use logmill_server::wire::messages::metadata::MetadataRequest;
 use logmill_server::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use logmill_server::wire::{Message, Reader, Records, Writer};
+use logmill_server::wire::reader::{LIST_BYTES_MAX, NOT_RECORDS_BYTES_MAX};
+use logmill_server::wire::{Message, ReadError, Reader, Reason, Records, Writer};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -155,6 +156,88 @@ fn the_dearest_request_stays_within_the_factor() {
         allocated_by(|| MetadataRequest::read_message(&mut Reader::new(&frame), 9));
     assert_eq!(request.unwrap().topics.unwrap().len(), TOPICS as usize);
     assert!(total <= bytes.len() * TOTAL_PER_BYTE, "{total} for {}", bytes.len());
+}
+
+/// Reads a request of a stranger, and asserts that its lists took no more memory than lists may. One that grows
+/// is copied, so all its allocations come to more, but not to more than three times that.
+fn read_request<M: Message>(version: i16, bytes: &[u8]) -> Result<M, ReadError> {
+    let frame = shared(bytes);
+    let (read, Allocated { largest, total }) =
+        allocated_by(|| M::read_message(&mut Reader::of_request(&frame), version));
+    let place = format!("{} v{version} of {} bytes", M::SCHEMA.name, bytes.len());
+    assert!(largest <= LIST_BYTES_MAX + FIRST_ELEMENTS_BYTES, "{place}: allocated {largest} at once");
+    assert!(total <= 3 * LIST_BYTES_MAX, "{place}: allocated {total}");
+    read
+}
+
+/// A Produce of version 9 with so many topics, each of which has these bytes.
+pub(crate) fn produce_of_topics(topics: usize, topic: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.put(b"\0\xff\xff\0\0\x75\x30");
+    writer.compact_len(Some(topics));
+    bytes.extend(topic.repeat(topics));
+    bytes.push(0);
+    bytes
+}
+
+#[test]
+fn a_request_takes_no_more_memory_than_its_bytes_and_bounded_lists() {
+    // An empty name, no partitions, no tagged fields.
+    let empty_topics = |topics| produce_of_topics(topics, &[1, 1, 0]);
+    let read = |bytes: &[u8]| read_request::<ProduceRequest>(9, bytes);
+    assert_eq!(read(&empty_topics(200_000)).unwrap().topic_data.len(), 200_000);
+    for topics in [400_000, 2_000_000, 30_000_000] {
+        let error = read(&empty_topics(topics)).unwrap_err();
+        assert!(matches!(error.reason, Reason::TooManyElements(_)), "{error}");
+        assert_eq!((error.structure, error.field), ("ProduceRequest", "TopicData"));
+    }
+    // One topic with partitions without records.
+    let mut partitions = vec![1];
+    Writer::new(&mut partitions).compact_len(Some(2_000_000));
+    partitions.extend([0, 0, 0, 0, 1, 0].repeat(2_000_000));
+    partitions.push(0);
+    let error = read(&produce_of_topics(1, &partitions)).unwrap_err();
+    assert!(matches!(error.reason, Reason::TooManyElements(_)), "{error}");
+
+    // Half of a topic of a Metadata request, and of others that are all lists, is a byte.
+    let mut bytes = Vec::new();
+    Writer::new(&mut bytes).compact_len(Some(4_000_000));
+    bytes.extend([1, 0].repeat(4_000_000));
+    let error = read_request::<MetadataRequest>(9, &bytes).unwrap_err();
+    assert!(matches!(error.reason, Reason::TooManyElements(_)), "{error}");
+}
+
+#[test]
+fn a_request_may_have_many_records_and_not_many_other_bytes() {
+    let read = |bytes: &[u8]| read_request::<ProduceRequest>(9, bytes);
+    let with_name_and_records = |name: usize, records: usize| {
+        let mut topic = Vec::new();
+        let mut writer = Writer::new(&mut topic);
+        writer.compact_len(Some(name));
+        writer.put(&vec![b'n'; name]);
+        writer.put(&[2, 0, 0, 0, 7]);
+        writer.compact_len(Some(records));
+        writer.put(&vec![7; records]);
+        writer.put(&[0, 0]);
+        topic
+    };
+    let request = read(&produce_of_topics(100, &with_name_and_records(100, 1 << 20))).unwrap();
+    assert_eq!(request.topic_data.len(), 100);
+    // A topic is 32 KiB but for 268 bytes, 256 of them too much by far.
+    let few = read(&produce_of_topics(255, &with_name_and_records(32_500, 1)));
+    assert_eq!(few.unwrap().topic_data.len(), 255);
+    let error = read(&produce_of_topics(300, &with_name_and_records(32_500, 1))).unwrap_err();
+    let Reason::TooMuch(bytes) = error.reason else { panic!("{error}") };
+    assert!((1..=32_600).contains(&(bytes as usize - NOT_RECORDS_BYTES_MAX)), "{error}");
+    // What nobody reads counts too: a tagged field that no table has.
+    let mut tagged = produce_of_topics(1, &with_name_and_records(1, 1));
+    assert_eq!(tagged.pop(), Some(0));
+    let mut writer = Writer::new(&mut tagged);
+    writer.put(&[1, 99]);
+    writer.uvarint(NOT_RECORDS_BYTES_MAX as u32);
+    writer.put(&vec![0; NOT_RECORDS_BYTES_MAX]);
+    assert!(matches!(read(&tagged).unwrap_err().reason, Reason::TooMuch(_)));
 }
 
 #[test]
