@@ -330,12 +330,11 @@ impl Log {
     /// An offset that no batch of a slice reaches, not far behind its last one: what Apache Kafka takes for the end
     /// of a fetch when it looks for the transactions that concern it.
     pub fn bound_of(&mut self, cache: &mut Cache, slice: &BatchSlice) -> Result<i64, Error> {
-        let interval = self.limits.index_interval_bytes;
         let next_offset = self.next_offset;
         let index = self.segment_of(slice.segment);
         let (segment, place) = self.segment(index);
         let behind = slice.bytes.position + u64::from(slice.bytes.len);
-        let bound = segment.bound_at(cache, &place, interval, behind)?;
+        let bound = segment.bound_at(cache, &place, behind)?;
         let next_segment = || self.segments.get(index + 1).map_or(next_offset, |next| next.base_offset);
         Ok(bound.unwrap_or_else(next_segment))
     }

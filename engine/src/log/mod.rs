@@ -10,6 +10,7 @@ mod largest;
 mod leftovers;
 #[expect(clippy::module_inception, reason = "the noun of the room has a file like any other")]
 mod log;
+mod lookup;
 mod offset_index;
 mod opening;
 mod recovery;

@@ -5,7 +5,8 @@ use std::io;
 use super::cache::{Cache, Place};
 use super::file_name::FileKind;
 use super::log::{LogLimits, TimedOffset};
-use super::offset_index::{Claim, OffsetIndex};
+use super::lookup::Damage;
+use super::offset_index::OffsetIndex;
 use super::scan::{BatchAt, Found, HEADERS_WINDOW, Walk};
 use super::time_index::TimeIndex;
 use crate::disk::{OpenFile, OpenMode};
@@ -31,7 +32,9 @@ pub(crate) struct Segment {
     /// Held while it is written to.
     file: Option<OpenFile>,
     /// Its indexes were built anew, and their files do not say so yet.
-    is_rebuilt: bool,
+    pub(super) is_rebuilt: bool,
+    /// Where they could not be built anew. Whoever reads on a damaged segment comes again and again.
+    pub(super) damage: Option<Box<Damage>>,
 }
 
 /// What is known only of a segment that grows.
@@ -74,6 +77,7 @@ impl Segment {
             largest: Some(TimedOffset { offset: base_offset, timestamp: NO_TIMESTAMP }),
             file: None,
             is_rebuilt: false,
+            damage: None,
         }
     }
 
@@ -87,6 +91,7 @@ impl Segment {
             largest: None,
             file: None,
             is_rebuilt: false,
+            damage: None,
         }
     }
 
@@ -252,99 +257,6 @@ impl Segment {
         self.largest.expect("known of a segment that grows")
     }
 
-    /// The batch that holds `offset`, or the first one behind it, among the first `end` bytes.
-    pub(crate) fn find_offset(
-        &mut self,
-        cache: &mut Cache,
-        place: &Place<'_>,
-        interval: u64,
-        offset: i64,
-        end: u64,
-    ) -> Result<Option<BatchAt>, Error> {
-        let mut window = [0; HEADERS_WINDOW];
-        let file = self.file(cache, place)?;
-        let mut walk = self.walk_to(cache, place, interval, offset, (&file, &mut window))?;
-        walk.end_at(end);
-        next_batch(&mut walk, place, |batch| batch.last_offset() >= offset)
-    }
-
-    /// A walk that begins in front of `offset`, as near as the index knows. An entry is believed when the
-    /// batch that it points to confirms it.
-    pub(crate) fn walk_to<'w>(
-        &mut self,
-        cache: &mut Cache,
-        place: &Place<'_>,
-        interval: u64,
-        offset: i64,
-        (file, window): (&'w OpenFile, &'w mut [u8]),
-    ) -> Result<Walk<'w>, Error> {
-        let mut walk = Walk::new(file, 0, self.size, window);
-        let fault = match self.offsets.batch_before(cache, place, offset) {
-            Ok(None) => return Ok(walk),
-            Ok(Some(claim)) => {
-                walk.go_to(claim.position);
-                match confirm(&mut walk, &claim).map_err(reading(place))? {
-                    None => return Ok(walk),
-                    Some(fault) => fault,
-                }
-            }
-            Err(error) => error.to_string(),
-        };
-        self.rebuild(cache, place, interval, &fault)?;
-        let claim = self.offsets.batch_before(cache, place, offset).map_err(reading(place))?;
-        walk.go_to(claim.map_or(0, |claim| claim.position));
-        Ok(walk)
-    }
-
-    /// An offset that no batch in front of `position` reaches: that of the first batch from there on which has an
-    /// index entry. `None`: there is no such batch.
-    pub(crate) fn bound_at(
-        &mut self,
-        cache: &mut Cache,
-        place: &Place<'_>,
-        interval: u64,
-        position: u64,
-    ) -> Result<Option<i64>, Error> {
-        let mut window = [0; HEADERS_WINDOW];
-        let file = self.file(cache, place)?;
-        let mut walk = Walk::new(&file, 0, self.size, &mut window);
-        let fault = match self.offsets.batch_from(cache, place, position) {
-            Ok(None) => return Ok(None),
-            Ok(Some(claim)) => {
-                walk.go_to(claim.position);
-                match confirm(&mut walk, &claim).map_err(reading(place))? {
-                    None => return Ok(Some(claim.last_offset)),
-                    Some(fault) => fault,
-                }
-            }
-            Err(error) => error.to_string(),
-        };
-        self.rebuild(cache, place, interval, &fault)?;
-        let claim = self.offsets.batch_from(cache, place, position).map_err(reading(place))?;
-        Ok(claim.map(|claim| claim.last_offset))
-    }
-
-    /// Builds the indexes anew from the batches' headers, in memory. The files follow at a clean stop.
-    pub(crate) fn rebuild(
-        &mut self,
-        cache: &mut Cache,
-        place: &Place<'_>,
-        interval: u64,
-        fault: &str,
-    ) -> Result<(), Error> {
-        let mut built = Segment::unindexed(self.base_offset, self.size);
-        built.index(&self.file(cache, place)?, place, &mut Growth::default(), interval)?;
-        if let Some(largest) = built.largest {
-            built.times.note(self.base_offset, largest);
-        }
-        // Behind what may fail: who reads on a damaged segment comes again and again.
-        tracing::warn!("indexes of segment {place}: {fault}: built anew");
-        cache.forget(place);
-        (self.offsets, self.times, self.largest) = (built.offsets, built.times, built.largest);
-        self.is_rebuilt = true;
-        Ok(())
-    }
-
     /// Counts the batches of its file, whose length is its size.
     pub(crate) fn index(
         &mut self,
@@ -399,19 +311,6 @@ pub(crate) struct RollQuestion {
     pub(crate) last_offset: i64,
     pub(crate) max_timestamp: i64,
     pub(crate) now_ms: i64,
-}
-
-/// What is wrong with what an index claims; `None` when the header of the batch that the walk stands at says
-/// the same.
-fn confirm(walk: &mut Walk<'_>, claim: &Claim) -> io::Result<Option<String>> {
-    let fault = match walk.peek()? {
-        Found::Batch(batch) if batch.last_offset() == claim.last_offset => return Ok(None),
-        Found::Batch(batch) => format!("it ends at offset {}", batch.last_offset()),
-        Found::End => "the segment ends before it".to_owned(),
-        Found::Nothing(fault) => fault,
-    };
-    let Claim { last_offset, position } = claim;
-    Ok(Some(format!("entry for a batch at position {position} that ends at offset {last_offset}: {fault}")))
 }
 
 /// The first batch of a walk that is wanted. What is no batch is damage.

@@ -2,6 +2,7 @@
 //! each segment that holds the marker of an aborted transaction.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,9 +31,31 @@ struct IndexFile {
     /// So many of them, from the first one on, are what the log says: this process wrote them, or has compared
     /// them.
     confirmed: u64,
+    /// Where the marker of the last of those stands. The next one's is behind it.
+    confirmed_to: i64,
+    /// Those of them that the log, which is damaged where they begin and end, says nothing of.
+    doubtful: Vec<u64>,
     /// Open since it was first written to.
     written: Option<OpenFile>,
     is_dirty: bool,
+}
+
+/// What the log says of a transaction that an index names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// There is one.
+    There,
+    /// There is none.
+    Wrong,
+    /// Where it begins and ends there is no batch that can be read.
+    Unreadable,
+}
+
+impl IndexFile {
+    fn new(entries: u64) -> IndexFile {
+        let (doubtful, written) = (Vec::new(), None);
+        IndexFile { entries, confirmed: 0, confirmed_to: -1, doubtful, written, is_dirty: false }
+    }
 }
 
 impl AbortedTransactions {
@@ -42,8 +65,7 @@ impl AbortedTransactions {
         let mut files = BTreeMap::new();
         for entry in entries {
             if let Some(base) = base_of(&entry.name, FileKind::TransactionIndex) {
-                let entries = entry.len / ENTRY_LEN;
-                files.insert(base, IndexFile { entries, confirmed: 0, written: None, is_dirty: false });
+                files.insert(base, IndexFile::new(entry.len / ENTRY_LEN));
             }
         }
         AbortedTransactions { dir: dir.to_owned(), files }
@@ -60,8 +82,7 @@ impl AbortedTransactions {
         let path = path(&self.dir, segment);
         let doing = || Error::io(format!("writing {}", path.display()));
         let is_new = !self.files.contains_key(&segment);
-        let new = IndexFile { entries: 0, confirmed: 0, written: None, is_dirty: false };
-        let index = self.files.entry(segment).or_insert(new);
+        let index = self.files.entry(segment).or_insert_with(|| IndexFile::new(0));
         let file = match &index.written {
             Some(file) => file.clone(),
             None => {
@@ -71,7 +92,9 @@ impl AbortedTransactions {
             }
         };
         file.write_all_at([entry.as_bytes(), &[]], index.entries * ENTRY_LEN).map_err(doing())?;
-        index.confirmed += u64::from(index.confirmed == index.entries);
+        if index.confirmed == index.entries {
+            (index.confirmed, index.confirmed_to) = (index.entries + 1, entry.last_offset());
+        }
         index.entries += 1;
         index.is_dirty = true;
         Ok(is_new)
@@ -82,35 +105,41 @@ impl AbortedTransactions {
         self.files.range(segment..).any(|(_, index)| index.confirmed < index.entries)
     }
 
-    /// Compares with the log what was found in the indexes of this segment and the later ones, once:
-    /// `is_in_log` says whether there is such a transaction. One that is not is an error.
+    /// Compares with the log, once, what was found in the indexes of this segment and the later ones, as far as
+    /// it concerns readers of the offsets in front of `until`. A transaction that is not there is an error; one
+    /// that `proof` finds unreadable is an error for those whom it concerns.
     pub(super) fn confirm(
         &mut self,
         disk: &dyn Disk,
         segment: i64,
-        mut is_in_log: impl FnMut(&AbortedEntry) -> Result<bool, Error>,
+        until: i64,
+        mut proof: impl FnMut(&AbortedEntry) -> Result<Proof, Error>,
     ) -> Result<(), Error> {
         for (base, index) in self.files.range_mut(segment..) {
             if index.confirmed == index.entries {
                 continue;
             }
             let reader = IndexReader::open(disk, &self.dir, *base, index)?;
-            let mut marker_before = -1;
             while index.confirmed < index.entries {
                 for entry in reader.read(index.confirmed)? {
                     let (first, last) = (entry.first_offset(), entry.last_offset());
                     let is_possible =
-                        first < last && last > marker_before && entry.last_stable_offset() <= last + 1;
-                    if !is_possible || !is_in_log(&entry)? {
-                        let position = index.confirmed * ENTRY_LEN;
-                        return Err(Error::Corrupt(format!(
-                            "{}: entry at position {position}: producer {} has no aborted transaction of offsets {first} to {last}",
-                            reader.path.display(),
-                            entry.producer_id()
-                        )));
+                        first < last && last > index.confirmed_to && entry.last_stable_offset() <= last + 1;
+                    match if is_possible { proof(&entry)? } else { Proof::Wrong } {
+                        Proof::There => (),
+                        Proof::Unreadable => index.doubtful.push(index.confirmed),
+                        Proof::Wrong => {
+                            let fault = format_args!(
+                                "producer {} has no aborted transaction of offsets {first} to {last}",
+                                entry.producer_id()
+                            );
+                            return Err(reader.corrupt(index.confirmed, &fault));
+                        }
                     }
-                    marker_before = last;
-                    index.confirmed += 1;
+                    (index.confirmed, index.confirmed_to) = (index.confirmed + 1, last);
+                    if entry.last_stable_offset() >= until {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -143,6 +172,14 @@ impl AbortedTransactions {
             while at < index.entries {
                 for entry in reader.read(at)? {
                     if entry.first_offset() < until {
+                        if index.doubtful.contains(&at) {
+                            let fault = format_args!(
+                                "the log cannot be read at offsets {} and {}",
+                                entry.first_offset(),
+                                entry.last_offset()
+                            );
+                            return Err(reader.corrupt(at, &fault));
+                        }
                         found.push(entry);
                     }
                     // What ends later began behind the last stable offset of this one.
@@ -171,6 +208,8 @@ impl AbortedTransactions {
                 .map_err(Error::io(format_args!("cutting {}", path.display())))?;
             index.entries = kept;
             index.confirmed = index.confirmed.min(kept);
+            index.confirmed_to = index.confirmed_to.min(offset - 1);
+            index.doubtful.retain(|at| *at < kept);
             index.written = Some(reader.file);
             index.is_dirty = true;
         }
@@ -257,18 +296,21 @@ impl IndexReader {
             .file
             .read_at(entries.as_mut_bytes(), position)
             .map_err(Error::io(format_args!("reading {}", self.path.display())))?;
-        let corrupt = |index: usize, fault: &str| {
-            let position = position + index as u64 * ENTRY_LEN;
-            Error::Corrupt(format!("{}: entry at position {position}: {fault}", self.path.display()))
-        };
         if read < count * size_of::<AbortedEntry>() {
             let index = read / size_of::<AbortedEntry>();
-            return Err(corrupt(index, &format!("the file ends, expected {} entries", self.entries)));
+            let fault = format_args!("the file ends, expected {} entries", self.entries);
+            return Err(self.corrupt(at + index as u64, &fault));
         }
         for (index, entry) in entries.iter().enumerate() {
-            entry.check().map_err(|fault| corrupt(index, &fault))?;
+            entry.check().map_err(|fault| self.corrupt(at + index as u64, &fault))?;
         }
         Ok(entries)
+    }
+
+    /// What is wrong with the entry at `at`.
+    fn corrupt(&self, at: u64, fault: &dyn Display) -> Error {
+        let position = at * ENTRY_LEN;
+        Error::Corrupt(format!("{}: entry at position {position}: {fault}", self.path.display()))
     }
 }
 

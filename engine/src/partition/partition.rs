@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use zerocopy::IntoBytes;
 
+use super::aborted::Proof;
 use super::bounds::{Bounds, Isolation};
 use super::config::{Ack, PartitionConfig};
 use super::epochs::EpochEnd;
@@ -12,7 +13,7 @@ use super::producer::Marker;
 use super::state::{Journalled, Known, State, marker_of};
 use crate::disk::{OpenFile, SyncKind};
 use crate::error::{Error, Refusal};
-use crate::format::{AbortedEntry, Batch, BatchHeader, PointState, ProducerEntry, TimestampRule};
+use crate::format::{AbortedEntry, Batch, PointState, ProducerEntry, TimestampRule};
 use crate::log::{BatchSlice, Cache, Guard, Log, LogEnd, Opened, Retention, TimedOffset};
 
 /// How far a partition has come, as is written down from time to time for the next start.
@@ -271,8 +272,8 @@ impl Partition {
         let slice = self.log.slice(cache, offset, end, len_max)?;
         let aborted = match (&slice, isolation) {
             (Some(slice), Isolation::Committed) if self.state.aborted.has_from(slice.segment) => {
-                self.confirm_aborted(cache, slice.segment)?;
                 let until = visible.min(self.log.bound_of(cache, slice)?);
+                self.confirm_aborted(cache, slice.segment, until)?;
                 self.state.aborted.find_between(cache.disk(), slice.segment, offset, until)?
             }
             _ => Vec::new(),
@@ -280,8 +281,10 @@ impl Partition {
         Ok(Fetched { slice, aborted, bounds })
     }
 
-    /// Compares indexes of aborted transactions with the log, before a reader leaves out what they say.
-    fn confirm_aborted(&mut self, cache: &mut Cache, segment: i64) -> Result<(), Error> {
+    /// Compares indexes of aborted transactions with the log, before a reader of what is in front of `until` leaves
+    /// out what they say. The batch at either end of a transaction is enough: the other one may be damaged, and a
+    /// reader who does not come there need not know.
+    fn confirm_aborted(&mut self, cache: &mut Cache, segment: i64, until: i64) -> Result<(), Error> {
         // Compaction takes the records of aborted transactions, and in the end their markers.
         if self.has_gaps || !self.state.aborted.has_unconfirmed(segment) {
             return Ok(());
@@ -289,18 +292,27 @@ impl Partition {
         let disk = cache.shared_disk();
         let log = &mut self.log;
         let begin = log.segment_bases().next().expect("a log has a segment");
-        self.state.aborted.confirm(&*disk, segment, |entry| {
-            let is_of = |header: BatchHeader, offset: i64, is_control: bool| {
-                header.base_offset() == offset
-                    && header.producer_id() == entry.producer_id()
-                    && header.is_transactional()
-                    && header.is_control() == is_control
+        self.state.aborted.confirm(&*disk, segment, until, |entry| {
+            let mut is_at = |offset: i64, is_control: bool| -> Result<Option<bool>, Error> {
+                let header = match log.header_at(cache, offset) {
+                    Err(Error::Corrupt(_)) => return Ok(None),
+                    header => header?,
+                };
+                Ok(Some(header.is_some_and(|header| {
+                    header.base_offset() == offset
+                        && header.producer_id() == entry.producer_id()
+                        && header.is_transactional()
+                        && header.is_control() == is_control
+                })))
             };
-            let (first, last) = (entry.first_offset(), entry.last_offset());
-            let ends = log.header_at(cache, last)?.is_some_and(|header| is_of(header, last, true));
-            let begins = first < begin
-                || log.header_at(cache, first)?.is_some_and(|header| is_of(header, first, false));
-            Ok(ends && begins)
+            let ends = is_at(entry.last_offset(), true)?;
+            let first = entry.first_offset();
+            let begins = if first < begin { None } else { is_at(first, false)? };
+            Ok(match (begins, ends) {
+                (Some(false), _) | (_, Some(false)) => Proof::Wrong,
+                (Some(true), _) | (_, Some(true)) => Proof::There,
+                (None, None) => Proof::Unreadable,
+            })
         })
     }
 

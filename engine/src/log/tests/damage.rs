@@ -1,6 +1,7 @@
 //! Flipped bits, short files and swapped batches: exact bytes, a refusal, or a cut behind the recovery point.
 
 use super::*;
+use crate::disk::sim::Operation;
 
 const SEALED: &str = "00000000000000000006";
 
@@ -155,4 +156,34 @@ fn a_batch_that_is_no_batch_is_named_by_the_reader_who_meets_it() {
     let mut bench = Bench::open(&disk, LIMITS, Opening { visit_from: 20, ..CLEAN }).unwrap();
     let error = (6..12).find_map(|offset| bench.read(offset, 1).err()).unwrap().to_string();
     assert!(error.contains(&format!("{SEALED}.log")) && error.contains("magic 9, expected 2"), "{error}");
+}
+
+#[test]
+fn a_damaged_segment_is_read_through_once_whoever_asks_for_what() {
+    let mut bench = Bench::new(LogLimits { segment_bytes: 1 << 20, ..LIMITS });
+    bench.append_some(1_000);
+    let damaged = 900;
+    bench.disk.damage(&path("00000000000000000000.log"), damaged * batch_len() + 16, 0xff).unwrap();
+    let disk = bench.disk.clone();
+    let mut reads_of = |offset: i64| {
+        let before = disk.times(Operation::Read);
+        let end = bench.log.end();
+        let found = bench.log.slice(&mut bench.cache, offset, end, 1);
+        (found.map(|slice| slice.unwrap().bytes.position / batch_len()), disk.times(Operation::Read) - before)
+    };
+    let through = 900 * batch_len() / 4_096;
+    let refused = |(found, reads): (Result<u64, Error>, u64)| {
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains("position 61200: magic") && error.contains("expected 2"), "{error}");
+        reads
+    };
+    assert!(refused(reads_of(1_801)) > through, "it looks for batches from the beginning on");
+    for _ in 0..3 {
+        assert!(refused(reads_of(1_801)) <= 2, "and not again");
+    }
+    for offset in [0, 1_000, 1_798, 1_804, 1_999] {
+        let (found, reads) = reads_of(offset);
+        assert_eq!(found.unwrap(), offset as u64 / 2);
+        assert!(reads <= 2, "offset {offset}: a page of the index and one of the segment, not {reads}");
+    }
 }

@@ -278,3 +278,116 @@ fn a_fetch_tells_of_the_aborted_transactions_that_apache_kafka_tells_of() {
     }
     assert!(told.iter().all(|told| *told < 30), "{:?} are more than a segment holds", told.iter().max());
 }
+
+/// A batch where it lies.
+struct Lying {
+    path: PathBuf,
+    position: u64,
+    first: i64,
+    last: i64,
+}
+
+/// All batches of a partition's segments.
+fn lying(running: &Running) -> Vec<Lying> {
+    let mut batches = Vec::new();
+    for name in running.names(".log") {
+        let path = PathBuf::from(DIR).join(name);
+        let bytes = running.disk.read(&path).unwrap();
+        let mut rest = &bytes[..];
+        while let Some((batch, behind)) = crate::format::BatchView::split_first(rest) {
+            let position = (bytes.len() - rest.len()) as u64;
+            let (first, last) = (batch.header.base_offset(), batch.header.last_offset());
+            batches.push(Lying { path: path.clone(), position, first, last });
+            rest = behind;
+        }
+    }
+    batches.sort_unstable_by_key(|batch| batch.first);
+    batches
+}
+
+/// Producer 999's aborted transaction encloses eight others, half of them aborted; stopped cleanly.
+fn enclosed_transactions() -> (Running, Known, Vec<Aborted>) {
+    let mut running = Running::start(new_disk(0), NEW);
+    let mut aborted = Vec::new();
+    let first = running.append_of_coordinator(transactional(999, 0)).unwrap().base_offset;
+    for id in 0..8 {
+        let first = running.append_of_coordinator(transactional(id, 0)).unwrap().base_offset;
+        let is_commit = id % 2 == 0;
+        let last = running.append_of_coordinator(marker(id, is_commit)).unwrap().base_offset;
+        if !is_commit {
+            aborted.push(Aborted { id, first, last, last_stable: 0 });
+        }
+    }
+    let last = running.append_of_coordinator(marker(999, false)).unwrap().base_offset;
+    aborted.push(Aborted { id: 999, first, last, last_stable: last + 1 });
+    // What a start looks at of the last segment is not at issue.
+    for turn in 0..4 {
+        running.append(batch(4, 0, turn * 10, 10)).unwrap();
+    }
+    running.wave().unwrap();
+    running.partition.stop(&mut running.cache).unwrap();
+    let known = Known { recovery_point: running.partition.recovery_point(), ..NEW };
+    (running, known, aborted)
+}
+
+/// Starts on a disk with these batches damaged, so that none of them looks like one.
+fn with_damage(running: &Running, known: Known, damaged: &[&Lying]) -> Running {
+    let disk = running.disk.after_kill();
+    for batch in damaged {
+        disk.damage(&batch.path, batch.position + 16, 0xff).unwrap();
+    }
+    Running::start(disk, known)
+}
+
+#[test]
+fn damage_in_front_of_a_reader_of_committed_records_or_behind_it_is_nothing_to_it() {
+    let (running, known, aborted) = enclosed_transactions();
+    let batches = lying(&running);
+    let last_segment = batches.last().unwrap().path.clone();
+    for damaged in batches.iter().filter(|batch| batch.path != last_segment) {
+        let mut running = with_damage(&running, known, &[damaged]);
+        for batch in &batches {
+            // Nobody gets past the damage within a segment, but by an index entry.
+            if batch.path == damaged.path && batch.first >= damaged.first {
+                continue;
+            }
+            let what = format!("batch of offset {} with damage at {}", batch.first, damaged.first);
+            let fetched = running.partition.fetch(&mut running.cache, batch.first, 0, Isolation::Committed);
+            let fetched = fetched.unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(fetched.slice.unwrap().bytes.position, batch.position, "{what}");
+            let told: Vec<i64> = fetched.aborted.iter().map(AbortedEntry::producer_id).collect();
+            let concerns = |entry: &&Aborted| entry.first <= batch.last && entry.last >= batch.first;
+            for entry in aborted.iter().filter(concerns) {
+                assert!(told.contains(&entry.id), "{what}: not told of {}", entry.id);
+            }
+            assert!(told.iter().all(|id| aborted.iter().any(|entry| entry.id == *id)), "{what}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_transaction_of_which_nothing_can_be_read_is_refused_to_those_whom_it_concerns() {
+    let (running, known, aborted) = enclosed_transactions();
+    let batches = lying(&running);
+    let at = |offset: i64| batches.iter().find(|batch| batch.first == offset).unwrap();
+    let Aborted { first, last, .. } = aborted[1];
+    let mut running = with_damage(&running, known, &[at(first), at(last)]);
+    for _ in 0..2 {
+        for batch in
+            batches.iter().filter(|batch| batch.path != at(first).path && batch.path != at(last).path)
+        {
+            let fetched = running.partition.fetch(&mut running.cache, batch.first, 0, Isolation::Committed);
+            assert!(fetched.is_ok(), "offset {}: {fetched:?}", batch.first);
+        }
+    }
+    let (outer_first, outer_last) = (aborted[4].first, aborted[4].last);
+    let (running, known, _) = enclosed_transactions();
+    let mut running = with_damage(&running, known, &[at(outer_first), at(outer_last)]);
+    let inside = at(first);
+    let error =
+        running.partition.fetch(&mut running.cache, inside.first, 0, Isolation::Committed).unwrap_err();
+    let place = format!("the log cannot be read at offsets {outer_first} and {outer_last}");
+    assert!(error.to_string().contains(&place), "{error}");
+    let behind = batches.last().unwrap();
+    running.partition.fetch(&mut running.cache, behind.first, 0, Isolation::Committed).unwrap();
+}
