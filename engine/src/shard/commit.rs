@@ -57,33 +57,28 @@ impl Shard {
         })?;
         let end = slot.partition.end();
         let is_new = end != end_before;
+        let readable = slot.partition.bounds().readable;
         let wave = match slot.partition.ack() {
-            Ack::Durable if is_new => Some(dir.waves.enroll(id)),
-            Ack::Flushed(limits)
-                if is_new && slot.unflushed.add(end.offset - end_before.offset, limits, now_ms) =>
-            {
-                (slot.unflushed, slot.share) = (Unflushed::default(), Share::Direct);
-                Some(dir.waves.enroll(id))
-            }
             // A repeated batch waits for the wave of the first one.
-            Ack::Durable | Ack::Flushed(_)
-                if !is_new
-                    && appended.end_offset > slot.partition.bounds().readable
-                    && !planted(Bug::DuplicateAckedBeforeWave) =>
-            {
-                dir.waves.covering(id)
+            Ack::Durable | Ack::Flushed(_) if !is_new => {
+                let is_seen = appended.end_offset <= readable || planted(Bug::DuplicateAckedBeforeWave);
+                if is_seen { None } else { dir.waves.covering(id) }
             }
-            Ack::Durable => None,
-            Ack::PageCache | Ack::Flushed(_) => {
-                if slot.partition.publish(end) {
-                    self.progress.advanced.push(id);
-                }
-                // Nobody waits for it, but the recovery point does.
-                if end.segment != end_before.segment {
+            Ack::Durable => Some(dir.waves.enroll(id)),
+            ack @ (Ack::PageCache | Ack::Flushed(_)) => {
+                let records = end.offset - end_before.offset;
+                let fills =
+                    matches!(ack, Ack::Flushed(limits) if slot.unflushed.add(records, limits, now_ms));
+                // The recovery point waits for a roll's sync, though nobody else does.
+                if fills || end.segment != end_before.segment {
                     (slot.unflushed, slot.share) = (Unflushed::default(), Share::Direct);
                     dir.waves.enroll(id);
                 }
-                None
+                let wave = slot.flushing.wave_of((id, end, fills), readable, &dir.waves);
+                if wave.is_none() && slot.partition.publish(end) {
+                    self.progress.advanced.push(id);
+                }
+                wave
             }
         };
         Ok((appended, wave.map(|wave| Ticket { dir: slot.dir, wave })))
@@ -220,7 +215,7 @@ impl Shard {
         let Some(mut finished) = self.dirs[dir].waves.take_finished() else { return };
         for (id, end) in finished.covered.drain(..) {
             let Some(slot) = self.partitions.get_mut(&id) else { continue };
-            if slot.partition.publish(end) {
+            if slot.partition.publish(slot.flushing.released(end)) {
                 self.progress.advanced.push(id);
             }
             if let Some(mark) = slot.direct.take() {

@@ -3,6 +3,8 @@
 
 use super::commit::Share;
 use super::shard::Shard;
+use super::wave::Waves;
+use crate::log::LogEnd;
 use crate::partition::{Ack, FlushLimits, PartitionId};
 
 /// What a partition has of records that no sync covers which was asked for.
@@ -23,6 +25,45 @@ impl Unflushed {
 
     fn is_late(&self, limits: FlushLimits, now_ms: i64) -> bool {
         self.since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= limits.ms)
+    }
+}
+
+/// Who waits for a sync that `flush.messages` asks for: the append that filled the number of records, because it
+/// is acknowledged when they are on the device, and those behind it, because readers see one append only with
+/// all in front of it.
+#[derive(Debug, Default)]
+pub(super) struct Flushing {
+    /// Where the last append ends that filled the number.
+    awaited: i64,
+    /// Where those end that came behind it while the wave was in flight, and wait for nothing else.
+    behind: Option<LogEnd>,
+}
+
+impl Flushing {
+    /// The wave that an append of this partition up to this end waits for, when readers see so far; none where
+    /// no such sync is under way. `fills`: it filled the number, and is enrolled.
+    pub(super) fn wave_of(
+        &mut self,
+        (id, end, fills): (PartitionId, LogEnd, bool),
+        readable: i64,
+        waves: &Waves,
+    ) -> Option<u64> {
+        if fills {
+            self.awaited = end.offset;
+        }
+        if self.awaited <= readable {
+            return None;
+        }
+        let wave = waves.covering(id)?;
+        if !waves.is_enrolled(id) {
+            self.behind = Some(end);
+        }
+        Some(wave)
+    }
+
+    /// How far readers see when a wave has returned that covers the log up to `end`.
+    pub(super) fn released(&mut self, end: LogEnd) -> LogEnd {
+        self.behind.take().filter(|behind| behind.offset > end.offset).unwrap_or(end)
     }
 }
 
@@ -111,9 +152,17 @@ mod tests {
 
         /// Appends so many records at a time: the wave that they wait for, if they do.
         fn append(&mut self, records: usize, now_ms: i64) -> Option<Ticket> {
-            let ticket = self.shard.append(ID, batch(records), now_ms).unwrap().1;
+            self.append_batch(batch(records), now_ms)
+        }
+
+        fn append_batch(&mut self, batch: Bytes, now_ms: i64) -> Option<Ticket> {
+            let ticket = self.shard.append(ID, batch, now_ms).unwrap().1;
             self.shard.submit();
             ticket
+        }
+
+        fn released(&mut self) -> Vec<Ticket> {
+            self.shard.take_progress().released
         }
 
         fn syncs(&self) -> usize {
@@ -139,7 +188,15 @@ mod tests {
     }
 
     fn batch(records: usize) -> Bytes {
-        let mut builder = BatchBuilder::new();
+        fill(BatchBuilder::new(), records)
+    }
+
+    /// The same of an idempotent producer, who may send it again.
+    fn batch_of_producer(first: i32, records: usize) -> Bytes {
+        fill(BatchBuilder::new().producer(7, 0, first), records)
+    }
+
+    fn fill(mut builder: BatchBuilder, records: usize) -> Bytes {
         for _ in 0..records {
             builder.push(&NewRecord { key: None, value: Some(b"v"), timestamp: NOW_MS, headers: &[] });
         }
@@ -157,9 +214,40 @@ mod tests {
             assert!(ticket.is_some() && rig.syncs() > 0);
             assert_eq!((rig.readable(), rig.recovery_point()), (begin + 9, begin));
             rig.finish_syncs();
-            assert_eq!(rig.shard.take_progress().released, [ticket.unwrap()]);
+            assert_eq!(rig.released(), [ticket.unwrap()]);
             assert_eq!((rig.readable(), rig.recovery_point()), (begin + 10, begin + 10));
         }
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_in_front_of_a_sync_that_it_rests_on() {
+        let mut rig = Rig::start(10, i64::MAX);
+        let filling = batch_of_producer(0, 10);
+        let first = rig.append_batch(filling.clone(), NOW_MS);
+        assert!(first.is_some() && rig.syncs() > 0);
+        assert_eq!(rig.append_batch(filling.clone(), NOW_MS), first, "sent again while it is synced");
+        let behind = batch_of_producer(10, 3);
+        assert_eq!(rig.append_batch(behind.clone(), NOW_MS), first, "it is seen only with what is in front");
+        assert_eq!(rig.append_batch(behind, NOW_MS), first);
+        assert_eq!(rig.append_batch(filling.clone(), NOW_MS), first, "what came since shows it to nobody");
+        assert_eq!((rig.readable(), rig.released()), (0, Vec::new()));
+
+        // Ten more are filled meanwhile, and wait for the next wave; so does whoever comes behind them.
+        let second = rig.append(7, NOW_MS);
+        assert_ne!(second, first);
+        assert_eq!(rig.append(2, NOW_MS), second);
+        let syncs = rig.syncs();
+        for _ in 0..syncs {
+            rig.disk.queues()[0].finish(0, Ok(()));
+        }
+        rig.shard.reap();
+        assert_eq!((rig.readable(), rig.recovery_point()), (13, 10));
+        assert_eq!(rig.released(), [first.unwrap()]);
+        assert_eq!(rig.append_batch(filling, NOW_MS), None, "it is on the device");
+        rig.finish_syncs();
+        assert_eq!((rig.readable(), rig.recovery_point()), (22, 22));
+        assert_eq!(rig.released(), [second.unwrap()]);
+        assert_eq!((rig.append(1, NOW_MS), rig.readable()), (None, 23));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::commit::{Mark, Share};
 use super::counts::CommitCounts;
-use super::flush::Unflushed;
+use super::flush::{Flushing, Unflushed};
 use super::limits::CommitLimits;
 use super::log_dir::LogDir;
 use super::opener::{self, OpenPartition, Opened, Opener};
@@ -72,6 +72,8 @@ pub(super) struct Slot {
     pub(super) unmarked_bytes: u64,
     /// Counted where its log is synced now and then.
     pub(super) unflushed: Unflushed,
+    /// Who waits for such a sync.
+    pub(super) flushing: Flushing,
 }
 
 impl Opener {
@@ -130,6 +132,7 @@ impl Shard {
             is_behind: false,
             unmarked_bytes: 0,
             unflushed: Unflushed::default(),
+            flushing: Flushing::default(),
         };
         if let Some(journal) = &mut self.dirs[dir].journal {
             // What was found is on the device, and verified where it had to be.

@@ -64,9 +64,14 @@ impl Waves {
         self.open
     }
 
+    /// Whether the wave that has not started covers `partition`.
+    pub(crate) fn is_enrolled(&self, partition: PartitionId) -> bool {
+        self.is_dirty.contains_key(&partition)
+    }
+
     /// The wave that covers what `partition` holds, if it is still under way.
     pub(crate) fn covering(&self, partition: PartitionId) -> Option<u64> {
-        if self.is_dirty.contains_key(&partition) {
+        if self.is_enrolled(partition) {
             return Some(self.open);
         }
         let in_flight = self.in_flight.as_ref()?;
