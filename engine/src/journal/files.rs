@@ -8,9 +8,6 @@ use crate::disk::{DIRECT_ALIGN, Disk, OpenFile, OpenMode};
 use crate::error::Error;
 use crate::format::{PartitionId, PartitionMap};
 
-/// The part of the last free file that appends leave to recovery points, without which no file becomes free.
-const RESERVED_SHARE: u64 = 4;
-
 /// A ring of files. One is written, from its beginning; those behind it are needed until all that they hold
 /// is durable elsewhere; the others are free. One is always free: the newest frame on the device never names the
 /// file that is begun next, so that a first frame which a power cut tears leaves no hole in front of the newest.
@@ -78,8 +75,8 @@ impl Files {
         len <= self.file_bytes && (self.position + len <= self.file_bytes || self.has_free_next())
     }
 
-    /// Whether a frame of so many bytes can be written and leaves room for the states that free the next file.
-    pub(super) fn has_room_for_pieces(&self, len: usize) -> bool {
+    /// Whether a frame of so many bytes can be written and leaves `reserved` of the last file that can be.
+    pub(super) fn has_room_beside(&self, len: usize, reserved: u64) -> bool {
         let len = len as u64;
         let (file, end) = match self.position + len <= self.file_bytes {
             true => (self.current, self.position + len),
@@ -87,7 +84,7 @@ impl Files {
             false => return false,
         };
         let is_last = !self.has_free_behind(file);
-        end + if is_last { self.file_bytes / RESERVED_SHARE } else { 0 } <= self.file_bytes
+        end + if is_last { reserved } else { 0 } <= self.file_bytes
     }
 
     /// Whether the next file may be begun, which leaves a free one behind it.
@@ -123,9 +120,9 @@ impl Files {
         (slot.file.clone(), position, self.generation)
     }
 
-    /// The generation that is written.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
+    /// Bytes of each of them.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file_bytes
     }
 
     /// The oldest generation that is needed.
@@ -153,22 +150,20 @@ impl Files {
         full.min_by_key(|slot| self.slots[*slot].generation)
     }
 
-    /// Partitions with pieces in the oldest full file, and the offset behind the last of these.
-    pub(super) fn needed_by(&self) -> Vec<(PartitionId, i64)> {
+    /// Partitions with pieces in the oldest full file, and the offset behind the last of these. In no order.
+    pub(super) fn needed_by(&self) -> impl Iterator<Item = (PartitionId, i64)> {
         let oldest = self.oldest_full().into_iter();
-        let mut needed: Vec<(PartitionId, i64)> =
-            oldest.flat_map(|slot| self.slots[slot].needed.iter().map(|(id, end)| (*id, *end))).collect();
-        // In an order that does not come from the map.
-        needed.sort_unstable();
-        needed
+        oldest.flat_map(|slot| self.slots[slot].needed.iter().map(|(id, end)| (*id, *end)))
+    }
+
+    /// The generation of the oldest full file.
+    pub(super) fn oldest_full_generation(&self) -> Option<u64> {
+        self.oldest_full().and_then(|slot| self.slots[slot].generation)
     }
 
     /// The generation of the oldest full file, once no more than `free_min` are free.
     pub(super) fn generation_to_free(&self, free_min: usize) -> Option<u64> {
-        if self.free() > free_min {
-            return None;
-        }
-        self.oldest_full().and_then(|slot| self.slots[slot].generation)
+        if self.free() > free_min { None } else { self.oldest_full_generation() }
     }
 
     /// The generation of the oldest full file, when no piece of it is needed any more.

@@ -149,7 +149,12 @@ impl FrameBuilder {
 
     /// Bytes on the device, if a payload of so many bytes came in.
     pub(super) fn len_with(&self, payload: usize) -> usize {
-        (self.buf.len() + ITEM_HEADER_LEN + payload).next_multiple_of(DIRECT_ALIGN)
+        self.len_with_all(1, payload)
+    }
+
+    /// The same of so many items, with so many bytes of payloads together.
+    pub(super) fn len_with_all(&self, items: usize, payloads: usize) -> usize {
+        (self.buf.len() + items * ITEM_HEADER_LEN + payloads).next_multiple_of(DIRECT_ALIGN)
     }
 
     /// Bytes on the device.
@@ -200,6 +205,11 @@ impl FrameBuilder {
         self.buf.resize(length.next_multiple_of(DIRECT_ALIGN));
         self.buf
     }
+}
+
+/// Bytes on the device of a frame with so many items, and so many bytes of payloads together.
+pub(super) fn frame_len(items: usize, payloads: usize) -> usize {
+    (HEADER_LEN + items * ITEM_HEADER_LEN + payloads).next_multiple_of(DIRECT_ALIGN)
 }
 
 /// Why bytes are no frame.

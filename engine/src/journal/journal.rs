@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use super::files::Files;
-use super::frame::{FRAME_BYTES_MAX, FrameBuilder, FrameNumbers, ItemKind, Place};
+use super::frame::{FRAME_BYTES_MAX, FrameBuilder, FrameNumbers, ItemKind, Place, frame_len};
 use crate::disk::{AlignedBuf, Disk, OpenFile};
 use crate::error::Error;
 use crate::format::{PartitionId, PartitionMap};
@@ -17,6 +17,9 @@ const FRAME_BYTES_KEPT: usize = 8 << 20;
 /// The part of a file that payloads of states take at most: each of them is written again when the file that it
 /// lies in is to be written anew.
 const PAYLOADS_SHARE: u64 = 16;
+/// The part of the last file that is kept for the frame which frees the oldest one; more where the states of all
+/// partitions take more.
+const RESERVED_SHARE: u64 = 4;
 
 /// Where a journal lies, and what a start found out for it.
 #[derive(Debug, Clone)]
@@ -71,7 +74,8 @@ pub struct Journal {
     /// Bytes of their payloads together, and how many that may be.
     payload_bytes: usize,
     payload_bytes_max: usize,
-    /// Partitions whose newest record is in no frame yet.
+    reserved_min: u64,
+    /// Partitions whose newest record is in no frame yet, each once.
     unwritten: VecDeque<PartitionId>,
 }
 
@@ -115,6 +119,7 @@ impl Journal {
             states: BTreeMap::new(),
             payload_bytes: 0,
             payload_bytes_max: (*file_bytes / PAYLOADS_SHARE) as usize,
+            reserved_min: *file_bytes / RESERVED_SHARE,
             unwritten: VecDeque::new(),
         })
     }
@@ -122,7 +127,7 @@ impl Journal {
     /// Takes a batch into the next frame. False: there is no room, and it has to become durable where it lies.
     pub fn push_piece(&mut self, place: Place, parts: [&[u8]; 2]) -> bool {
         let len = self.building.len_with(parts[0].len() + parts[1].len());
-        let has_room = len <= FRAME_BYTES_MAX && self.files.has_room_for_pieces(len);
+        let has_room = self.has_room_beside_reserve(len);
         if has_room {
             self.building.push(ItemKind::Piece, place, parts);
             self.building_ends.insert(place.id, place.offset);
@@ -154,25 +159,64 @@ impl Journal {
 
     /// Whether recovery points have moved that are in no frame yet, and there is room for one that tells of them.
     pub fn has_states(&self) -> bool {
-        let next = self.unwritten.iter().find_map(|id| self.states.get(id));
-        next.is_some_and(|state| self.files.has_room(self.building.len_with(state.record.payload.len())))
+        if self.unwritten.is_empty() {
+            return false;
+        }
+        let mut payloads = self.unwritten.iter().map(|id| self.states[id].record.payload.len());
+        let is_full = !self.has_room_beside_reserve(self.building.len_with(0));
+        (!is_full && payloads.any(|payload| self.has_room_beside_reserve(self.building.len_with(payload))))
+            || self.freeing_states().is_some()
+    }
+
+    /// Whether a frame of so many bytes leaves the reserve alone. Only one frame takes of that: the one which frees
+    /// the oldest file, so it is there when that one is. It may have the state of every partition.
+    fn has_room_beside_reserve(&self, len: usize) -> bool {
+        let reserved = self.reserved_min.max(self.all_states_len() as u64);
+        len <= FRAME_BYTES_MAX && self.files.has_room_beside(len, reserved)
+    }
+
+    /// Bytes of a frame with the states of all partitions, however large their payloads become.
+    fn all_states_len(&self) -> usize {
+        frame_len(self.states.len(), self.payload_bytes_max)
+    }
+
+    /// The partitions whose states free the oldest full file, when a frame can be written that has all of them:
+    /// those with pieces in it, of which nothing is needed any more, and those whose newest record lies in it.
+    fn freeing_states(&self) -> Option<Vec<PartitionId>> {
+        let oldest = self.files.oldest_full_generation()?;
+        for (id, end) in self.files.needed_by() {
+            if self.recovery_point(id) < Some(end) {
+                return None;
+            }
+        }
+        let has_pieces: PartitionMap<()> = self.files.needed_by().map(|(id, _)| (id, ())).collect();
+        let is_of = |id: &PartitionId, state: &State| {
+            has_pieces.contains_key(id) || state.durable.is_some_and(|(_, generation)| generation <= oldest)
+        };
+        let states = self.states.iter().filter(|(id, state)| is_of(id, state));
+        let (mut freeing, mut payloads) = (Vec::new(), 0);
+        for (id, state) in states {
+            freeing.push(*id);
+            payloads += state.record.payload.len();
+        }
+        let len = self.building.len_with_all(freeing.len(), payloads);
+        (len <= FRAME_BYTES_MAX && self.files.has_room(len)).then_some(freeing)
     }
 
     /// Writes all states, durably, and ends with that what an earlier process left in any journal: waits. For
     /// a start, before the first append.
     pub fn begin(&mut self) -> std::io::Result<()> {
-        let first = self.files.generation();
+        // To free a file its states are written again, in one frame: what finds no room in a file frees none.
+        if self.all_states_len() as u64 > self.files.file_bytes() {
+            let fault = "its files are too small for the recovery points of so many partitions, and keep their \
+                         size until a clean stop: run `logmill log recover`, and raise logmill.journal.bytes";
+            return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, fault));
+        }
         loop {
             let buf = self.write_frame()?;
             self.written(buf);
             if self.unwritten.is_empty() {
                 return Ok(());
-            }
-            // To free a file its states are written again: what does not fit into one would go round for ever.
-            if self.files.generation() > first + 1 {
-                let fault = "its files are too small for the recovery points of so many partitions, and keep their \
-                             size until a clean stop: run `logmill log recover`, and raise logmill.journal.bytes";
-                return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, fault));
             }
         }
     }
@@ -181,7 +225,9 @@ impl Journal {
     /// more. Waits; nothing is in flight, and what the pieces hold is durable elsewhere as far as it is to stay.
     pub fn cut(&mut self, record: StateRecord) -> std::io::Result<()> {
         assert!(!self.has_pieces(), "a wave has taken what was appended");
-        if !self.files.has_room(self.building.len_with(record.payload.len())) {
+        // Nobody else waits for the room that it takes.
+        let len = self.building.len_with(record.payload.len());
+        if !self.files.has_room_beside(len, self.all_states_len() as u64) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
         let id = record.place.id;
@@ -222,26 +268,39 @@ impl Journal {
         FrameWrite { file, buf, position }
     }
 
+    /// Takes the states into the frame that are in none yet, as many as leave the reserve alone; where not all of
+    /// them do, and the oldest file can be freed instead, those that free it.
     fn push_states(&mut self) -> Vec<(PartitionId, i64)> {
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        let payloads = unwritten.iter().map(|id| self.states[id].record.payload.len()).sum();
+        let all = self.building.len_with_all(unwritten.len(), payloads);
         let mut pushed = Vec::new();
-        // Beside appends they leave as much room as those do.
-        let has_pieces = self.has_pieces();
-        while let Some(id) = self.unwritten.front() {
-            if let Some(state) = self.states.get_mut(id) {
-                let StateRecord { place, payload } = &state.record;
-                let len = self.building.len_with(payload.len());
-                let has_room =
-                    if has_pieces { self.files.has_room_for_pieces(len) } else { self.files.has_room(len) };
-                if len > FRAME_BYTES_MAX || !has_room {
-                    break;
+        if !self.has_pieces()
+            && !self.has_room_beside_reserve(all)
+            && let Some(freeing) = self.freeing_states()
+        {
+            freeing.iter().for_each(|id| self.push_state(*id, &mut pushed));
+            unwritten.retain(|id| self.states[id].is_unwritten);
+        } else {
+            unwritten.retain(|id| {
+                let has_room = self
+                    .has_room_beside_reserve(self.building.len_with(self.states[id].record.payload.len()));
+                if has_room {
+                    self.push_state(*id, &mut pushed);
                 }
-                self.building.push(ItemKind::State, *place, [payload, &[]]);
-                state.is_unwritten = false;
-                pushed.push((*id, place.offset));
-            }
-            self.unwritten.pop_front();
+                !has_room
+            });
         }
+        self.unwritten = unwritten;
         pushed
+    }
+
+    fn push_state(&mut self, id: PartitionId, pushed: &mut Vec<(PartitionId, i64)>) {
+        let state = self.states.get_mut(&id).expect("it was just looked up");
+        let StateRecord { place, payload } = &state.record;
+        self.building.push(ItemKind::State, *place, [payload, &[]]);
+        state.is_unwritten = false;
+        pushed.push((id, place.offset));
     }
 
     /// Takes up that the frame in flight is on the device, and the memory that it lay in.
@@ -289,7 +348,10 @@ impl Journal {
 
     /// Partitions with pieces in the oldest full file, and the offset behind the last of these.
     pub fn needed_by(&self) -> Vec<(PartitionId, i64)> {
-        self.files.needed_by()
+        let mut needed: Vec<(PartitionId, i64)> = self.files.needed_by().collect();
+        // In an order that does not come from the map.
+        needed.sort_unstable();
+        needed
     }
 
     /// The newest recovery point of a partition, on the device or not yet.
@@ -304,10 +366,15 @@ impl Journal {
 
     /// Forgets a partition whose directory is durably gone.
     pub fn forget(&mut self, id: PartitionId) {
-        let state = self.states.remove(&id);
-        self.payload_bytes -= state.map_or(0, |state| state.record.payload.len());
+        if let Some(State { record, is_unwritten, .. }) = self.states.remove(&id) {
+            self.payload_bytes -= record.payload.len();
+            if is_unwritten {
+                self.unwritten.retain(|unwritten| *unwritten != id);
+            }
+        }
         self.building_ends.remove(&id);
         self.files.forget(id);
+        self.free_files();
     }
 }
 

@@ -59,8 +59,8 @@ impl LogDir {
     /// Whether recovery points are worth a frame of their own: a file of the journal waits for them, or a start
     /// would have much to verify without them.
     fn wants_frame(&self) -> bool {
-        let has_states = self.journal.as_ref().is_some_and(Journal::has_states);
-        has_states && (self.behind.is_done() || self.direct_bytes >= DIRECT_BYTES_UNRECORDED_MAX)
+        let is_worth_it = self.behind.is_done() || self.direct_bytes >= DIRECT_BYTES_UNRECORDED_MAX;
+        is_worth_it && self.journal.as_ref().is_some_and(Journal::has_states)
     }
 
     /// The journal's part of a wave.

@@ -115,20 +115,74 @@ fn recovery_points_find_room_where_appends_do_not() {
 }
 
 #[test]
-fn recovery_points_that_find_no_room_make_no_frame() {
+fn recovery_points_that_free_no_file_leave_room_for_those_that_do() {
     let mut journal = Journal::open(&disk(), &config(0)).unwrap();
     let mut offset = 0;
     while push(&mut journal, 0, offset) {
         assert!(write(&mut journal));
         offset += 1;
     }
-    // The first partition holds every file, so that what is told of the second one takes what room is left.
-    let frames = (0..100).take_while(|offset| {
-        journal.set_state(state(1, *offset));
-        write(&mut journal)
-    });
-    assert_eq!(frames.count(), 2, "a quarter of a file");
-    assert!(!journal.has_states() && !journal.has_pieces());
+    // The first partition holds every file, and nothing is to be had by telling of the second one.
+    for point in 0..100 {
+        journal.set_state(state(1, point));
+        assert!(!write(&mut journal), "offset {point}");
+    }
+    journal.set_state(state(0, 7));
+    assert!(!write(&mut journal), "the oldest file has a piece behind that");
+    journal.set_state(state(0, offset));
+    assert!(write(&mut journal));
+    assert_eq!(journal.free_files_count(), SLOTS - 2);
+    assert!(push(&mut journal, 0, offset) && journal.has_states() && write(&mut journal));
+    assert!(!journal.has_states(), "there is room for the second one now");
+}
+
+#[test]
+fn states_of_very_many_partitions_free_the_oldest_file_of_a_full_journal() {
+    // Their states take half a file, more than the quarter that is kept of the last one in any case.
+    const PARTITIONS: i32 = 200;
+    let mut journal = Journal::open(&disk(), &config(0)).unwrap();
+    for index in 0..PARTITIONS {
+        journal.set_state(StateRecord { payload: Vec::new(), ..state(index, 0) });
+    }
+    journal.begin().unwrap();
+    let mut offset = 0;
+    for turn in 0..50 {
+        let begin = offset;
+        while push(&mut journal, offset as i32 % PARTITIONS, offset) {
+            offset += 1;
+            // Some frames have one batch, and some have very many.
+            if offset % (1 + turn % 7 * 40) == 0 {
+                assert!(write(&mut journal));
+            }
+        }
+        write(&mut journal);
+        assert!(offset > begin, "turn {turn}: the journal is full for good");
+        assert_eq!(journal.free_files_count(), 0, "turn {turn}");
+        let needed = journal.needed_by();
+        for (PartitionId { index, .. }, end) in needed {
+            journal.set_state(StateRecord { payload: vec![7; 30], ..state(index, end) });
+        }
+        while journal.has_states() {
+            assert!(write(&mut journal));
+        }
+        assert!(journal.free_files_count() > 0, "turn {turn}");
+    }
+}
+
+#[test]
+fn a_state_that_finds_no_room_keeps_no_smaller_one_back() {
+    let disk = disk();
+    let mut journal = Journal::open(&disk, &config(0)).unwrap();
+    // Until one block more is left beside the reserve.
+    for offset in 0..(SLOTS as i64 - 2) * 8 + 5 {
+        assert!(push(&mut journal, 0, offset) && write(&mut journal));
+    }
+    assert!(journal.push_piece(place(0, 60), [&[7; 3_000], &[]]));
+    journal.set_state(StateRecord { payload: vec![7; 1_500], ..state(1, 5) });
+    journal.set_state(state(2, 5));
+    assert!(write(&mut journal));
+    let mut recovered = read_all(&disk, Path::new(LOG_DIR)).unwrap();
+    assert_eq!((recovered.take(id(1)).state, recovered.take(id(2)).state), (None, Some(state(2, 5))));
 }
 
 #[test]
@@ -217,7 +271,9 @@ fn a_partition_that_is_gone_holds_nothing_up() {
     while push(&mut journal, 0, 0) {
         write(&mut journal);
     }
+    assert_eq!(journal.free_files_count(), 0);
     journal.forget(id(0));
+    assert_eq!(journal.free_files_count(), SLOTS - 2);
     push(&mut journal, 1, 0);
     journal.set_state(state(1, 0));
     write(&mut journal);
