@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use logmill_engine::Error;
 use logmill_engine::format::{AbortedEntry, Uuid};
 use logmill_engine::log::BatchSlice;
 use logmill_engine::partition::{Isolation, PartitionId};
@@ -211,7 +210,7 @@ async fn collect(fetch: &Fetch, call: &Call) -> Collected {
     let mut is_final = false;
     let mut seen = Shares::new();
     for (Asked { topic, partition }, (place, id)) in fetch.asked.iter().zip(places) {
-        let answer = answers.take(place).and_then(|answer| answer.map_err(|error| told(&error, call)));
+        let answer = answers.take(place).and_then(|answer| answer.map_err(|error| code_of(&error)));
         if let (Ok(answer), Some(id)) = (&answer, id) {
             seen.add(&call.shard, id, WatchedPartition { id, seen: answer.end });
         }
@@ -231,17 +230,6 @@ fn ends_in_older_segment(answer: &ReadAnswer) -> bool {
 fn read_of(id: PartitionId, partition: &FetchPartition) -> ReadPartition {
     let len_max = u32::try_from(partition.partition_max_bytes).unwrap_or(0);
     ReadPartition { id, offset: partition.fetch_offset, len_max }
-}
-
-fn told(error: &Error, call: &Call) -> ErrorCode {
-    // Of a directory that is offline the log has a line already.
-    if matches!(error, Error::Corrupt(_) | Error::Io { .. }) {
-        let fault = error.to_string();
-        if call.shard.read_faults().is_news(&fault, call.shard.host().clock.now_ms()) {
-            tracing::error!("a fetch failed: {fault}");
-        }
-    }
-    code_of(error)
 }
 
 /// What the request still takes.

@@ -88,8 +88,8 @@ pub struct LocalShard {
     /// Responses are encoded here and split off.
     encode_buf: RefCell<Vec<u8>>,
     append_replies: Replies<Few<AppendResult>>,
-    /// What reads have failed at.
-    read_faults: Told,
+    /// What requests for partitions of this shard have failed at.
+    faults: Told,
     /// Producer ids that this shard may give out without asking the controller.
     producer_ids: Cell<Range<i64>>,
     /// Where orders go, on the controller's shard.
@@ -173,7 +173,7 @@ impl OpenShard {
             receive_pool: ReceivePool::default(),
             encode_buf: RefCell::default(),
             append_replies: Replies::default(),
-            read_faults: Told::default(),
+            faults: Told::default(),
             producer_ids: Cell::new(0..0),
             orders: RefCell::new(None),
             creating: RefCell::new(HashSet::new()),
@@ -367,16 +367,24 @@ impl LocalShard {
         &self.append_replies
     }
 
-    /// What reads have failed at.
-    pub(crate) fn read_faults(&self) -> &Told {
-        &self.read_faults
+    /// Has the log say what storage has failed a request at. Only the partition's own shard does, so it is said
+    /// once, whoever asks.
+    fn told<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        // Of a directory that is offline the log has a line already, and what is refused is the client's doing.
+        if let Err(error @ (Error::Corrupt(_) | Error::Io { .. })) = &result {
+            let fault = error.to_string();
+            if self.faults.is_news(&fault, self.host.clock.now_ms()) {
+                tracing::error!("a request failed: {fault}");
+            }
+        }
+        result
     }
 
     fn append(&self, Append { partitions, reply }: Append) {
         let now_ms = self.host.clock.now_ms();
         let mut state = self.state.borrow_mut();
-        let results =
-            partitions.into_iter().map(|(id, bytes)| state.engine.append(id, bytes, now_ms)).collect();
+        let append = |(id, bytes)| self.told(state.engine.append(id, bytes, now_ms));
+        let results = partitions.into_iter().map(append).collect();
         state.appends.enroll(results, reply);
         state.engine.submit();
         self.progress(&mut state);
@@ -433,23 +441,24 @@ impl LocalShard {
 
     fn read(&self, Read { isolation, partitions, reply }: Read) {
         let state = &mut *self.state.borrow_mut();
-        let read = |ReadPartition { id, offset, len_max }: &ReadPartition| {
+        let mut read = |ReadPartition { id, offset, len_max }: &ReadPartition| {
             let fetched = state.engine.fetch(*id, *offset, *len_max, isolation)?;
             Ok(ReadAnswer { fetched, end: state.engine.readable_end(*id)? })
         };
-        reply.send(partitions.iter().map(read).collect());
+        reply.send(partitions.iter().map(|partition| self.told(read(partition))).collect());
     }
 
     fn find_offsets(&self, FindOffsets { isolation, partitions, reply }: FindOffsets) {
         let state = &mut *self.state.borrow_mut();
-        let find =
-            |(id, query): &(PartitionId, OffsetQuery)| find_offset(&mut state.engine, *id, *query, isolation);
+        let find = |(id, query): &(PartitionId, OffsetQuery)| {
+            self.told(find_offset(&mut state.engine, *id, *query, isolation))
+        };
         reply.send(partitions.iter().map(find).collect());
     }
 
     fn delete_records(&self, DeleteRecords { partitions, reply }: DeleteRecords) {
         let state = &mut *self.state.borrow_mut();
-        let delete = |(id, before)| state.engine.delete_records(id, before);
+        let delete = |(id, before)| self.told(state.engine.delete_records(id, before));
         let results = partitions.into_iter().map(delete).collect();
         state.appends.enroll(results, reply);
         state.engine.submit();
@@ -459,7 +468,8 @@ impl LocalShard {
     fn find_producers(&self, FindProducers { partitions, reply }: FindProducers) {
         let now_ms = self.host.clock.now_ms();
         let state = &mut *self.state.borrow_mut();
-        reply.send(partitions.into_iter().map(|id| state.engine.producers(id, now_ms)).collect());
+        let find = |id| self.told(state.engine.producers(id, now_ms));
+        reply.send(partitions.into_iter().map(find).collect());
     }
 
     fn commit_offsets(&self, CommitOffsets { coordinator, commit, reply }: CommitOffsets) {
