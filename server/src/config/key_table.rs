@@ -260,7 +260,15 @@ pub(super) static KEYS: &[Key] = &[
         TopicDefault("flush.messages"),
     ),
     key("log.segment.delete.delay.ms", Long, "60000", AtLeast(0), TopicDefault("file.delete.delay.ms")),
-    key("log.flush.scheduler.interval.ms", Long, "9223372036854775807", Any, TopicDefault("flush.ms")),
+    key(
+        "log.flush.scheduler.interval.ms",
+        Long,
+        "9223372036854775807",
+        Any,
+        Honoured(
+            "How often it is looked for logs that `flush.ms` wants synced: every second when unset. The default of that setting too, where `log.flush.interval.ms` is unset.",
+        ),
+    ),
     unset("log.flush.interval.ms", Long, Any, TopicDefault("flush.ms")),
     key("log.preallocate", Boolean, "false", Any, TopicDefault("preallocate")),
     key("min.insync.replicas", Int, "1", AtLeast(1), TopicDefault("min.insync.replicas")),

@@ -397,14 +397,18 @@ mod tests {
 
     #[test]
     fn broker_settings_know_the_topic_settings_that_they_default() {
+        // Says of itself what else it does.
+        const DOES_MORE: &str = "log.flush.scheduler.interval.ms";
         for key in TOPIC_KEYS {
             for synonym in key.synonyms {
                 let broker_key = Key::find(synonym.key).unwrap();
-                assert_eq!(broker_key.effect, Effect::TopicDefault(key.name), "{}", synonym.key);
+                if synonym.key != DOES_MORE {
+                    assert_eq!(broker_key.effect, Effect::TopicDefault(key.name), "{}", synonym.key);
+                }
             }
         }
         let defaults = Key::all().iter().filter(|key| matches!(key.effect, Effect::TopicDefault(_))).count();
-        assert_eq!(defaults, TOPIC_KEYS.iter().map(|key| key.synonyms.len()).sum::<usize>());
+        assert_eq!(defaults + 1, TOPIC_KEYS.iter().map(|key| key.synonyms.len()).sum::<usize>());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The broker as a whole: over real threads and sockets, and under simulation.
 
 mod batch;
+mod flush;
 mod order;
 mod producer_ids;
 mod requests;
 mod rules;
 mod seams;
+mod sim_client;
 mod simulation;
+mod start;
 mod tcp_client;
 mod upkeep;
 

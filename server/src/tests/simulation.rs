@@ -1,54 +1,20 @@
 //! The broker over simulated seams: one seed, one run.
 
-use bytes::{Buf, BytesMut};
 use logmill_engine::disk::sim::SimDisk;
 
 use super::batch::read_batches;
 use super::config;
-use super::requests::{CREATE_TOPICS, FETCH, PRODUCE, create_topic, decode, encode, fetch, produce};
-use crate::sim::{Event, SimSocket, World};
+use super::requests::{CREATE_TOPICS, FETCH, PRODUCE, create_topic, fetch, produce};
+use super::sim_client::SimClient;
+use crate::sim::{Event, World};
 use crate::wire::messages::create_topics::CreateTopicsResponse;
 use crate::wire::messages::fetch::FetchResponse;
 use crate::wire::messages::produce::ProduceResponse;
-use crate::wire::{Api, Message, Records};
+use crate::wire::{Api, Records};
 
 const PARTITIONS: i32 = 4;
 const PRODUCERS: usize = 3;
 const REQUESTS: u32 = 40;
-
-/// A client that sends what it is told.
-struct SimClient {
-    socket: SimSocket,
-    received: BytesMut,
-}
-
-impl SimClient {
-    fn new(socket: SimSocket) -> SimClient {
-        SimClient { socket, received: BytesMut::new() }
-    }
-
-    async fn send<M: Message>(&self, api: Api, version: i16, request: &M) {
-        self.socket.write_all(&encode(api, version, 7, request)).await.unwrap();
-    }
-
-    async fn receive<M: Message>(&mut self, api: Api, version: i16) -> M {
-        loop {
-            if let Some(len) = self.received.first_chunk().map(|len| i32::from_be_bytes(*len) as usize)
-                && self.received.len() >= 4 + len
-            {
-                self.received.advance(4);
-                let frame = self.received.split_to(len).freeze();
-                return decode(api, version, &frame).1;
-            }
-            assert!(self.socket.read(&mut self.received, 4_096).await.unwrap() > 0, "closed");
-        }
-    }
-
-    async fn ask<Q: Message, A: Message>(&mut self, api: Api, version: i16, request: &Q) -> A {
-        self.send(api, version, request).await;
-        self.receive(api, version).await
-    }
-}
 
 fn start(seed: u64, disk: &SimDisk) -> World {
     let config = config(&[("logmill.shards", "3"), ("logmill.mailbox.messages", "1"), ("log.dirs", "/data")]);
