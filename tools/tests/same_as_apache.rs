@@ -18,6 +18,7 @@ use support::{
 fn stages() -> Vec<Vec<Step>> {
     let mut stages = vec![create_topics(), mistaken_creations(), describe_topics()];
     stages.extend([produce_records(), consume_records(), find_offsets()]);
+    stages.extend(consume_in_groups());
     stages.extend(measure());
     stages.extend(delete_topics());
     stages
@@ -108,6 +109,46 @@ fn consume_records() -> Vec<Step> {
             "--topic multipart-topic --partition 2 --offset 20 --max-messages 30 \
              --formatter-property print.key=true --formatter-property print.offset=true",
         ),
+    ]
+}
+
+fn groups(arguments: &'static str) -> Step {
+    Step::new("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", arguments)
+}
+
+fn consume_in_groups() -> [Vec<Step>; 5] {
+    [
+        vec![
+            consume("--topic test_topic_01 --group my_test_1 --from-beginning --max-messages 5"),
+            consume(
+                "--topic test-topic --group my_test_2 --from-beginning --max-messages 1 \
+                 --consumer-property partition.assignment.strategy=\
+                 org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+            ),
+            groups("--describe --group unknown"),
+        ],
+        vec![
+            groups("--list"),
+            groups("--list --state"),
+            groups("--describe --group my_test_1"),
+            groups("--describe --group my_test_1 --state"),
+            groups("--describe --group my_test_1 --members --verbose"),
+            groups("--describe --group my_test_2"),
+        ],
+        vec![
+            groups("--reset-offsets --to-earliest --topic test_topic_01 --group my_test_1 --dry-run"),
+            groups("--reset-offsets --shift-by -2 --topic test_topic_01 --group my_test_1 --execute"),
+            groups("--delete-offsets --topic test-topic --group my_test_2"),
+        ],
+        vec![
+            groups("--describe --group my_test_1"),
+            groups("--describe --group my_test_2"),
+            groups("--delete --group unknown"),
+        ],
+        vec![
+            consume("--topic test_topic_01 --group my_test_1 --max-messages 2"),
+            groups("--delete --group my_test_2"),
+        ],
     ]
 }
 

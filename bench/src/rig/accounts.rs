@@ -258,7 +258,7 @@ mod tests {
             }
             slept.send(()).unwrap();
             // Ends when the sender is dropped.
-            drop(wait.recv());
+            let _ = wait.recv();
         });
         has_slept.recv().unwrap();
         accounts.look().unwrap();

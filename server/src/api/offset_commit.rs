@@ -42,6 +42,8 @@ pub(crate) async fn handle(request: OffsetCommitRequest, call: Call) -> Result<R
     let coordinator = partition_of(&request.group_id, coordinators);
     let commit = Commit {
         group: request.group_id,
+        member_id: request.member_id,
+        instance: request.group_instance_id,
         generation: request.generation_id_or_member_epoch,
         knows_group_not_found: call.version >= GROUP_NOT_FOUND_FROM,
         retention_ms: (request.retention_time_ms != -1).then_some(request.retention_time_ms),

@@ -145,7 +145,9 @@ async fn answer_group(
             error_code: code.code(),
             ..OffsetFetchResponseGroup::default()
         },
-        (Ok(fetched), Some(topics)) => {
+        (Ok(fetched), Some(mut topics)) => {
+            // As in Apache Kafka, topics that do not exist come last.
+            topics.sort_by_key(|topic| topic.id == Err(ErrorCode::UnknownTopicId));
             let mut fetched = fetched.into_iter();
             let topics = topics.into_iter().map(|topic| match topic.id {
                 Err(code) => failed_topic(topic, code),

@@ -37,6 +37,10 @@ pub(crate) const ON_CLUSTER: i32 = bits(&[
     code::IDEMPOTENT_WRITE,
 ]);
 
+/// What can be done with a group.
+pub(crate) const ON_GROUP: i32 =
+    bits(&[code::READ, code::DELETE, code::DESCRIBE, code::DESCRIBE_CONFIGS, code::ALTER_CONFIGS]);
+
 /// Stands for a bit field that nobody asked for.
 pub(crate) const NOT_ASKED: i32 = i32::MIN;
 
@@ -56,6 +60,6 @@ mod tests {
 
     #[test]
     fn the_bit_fields_are_those_that_apache_kafka_answers() {
-        assert_eq!((ON_TOPIC, ON_CLUSTER), (3576, 8096));
+        assert_eq!((ON_TOPIC, ON_CLUSTER, ON_GROUP), (3576, 8096, 3400));
     }
 }

@@ -19,7 +19,7 @@ const KERNEL: &str = "left to the kernel";
 const NO_AUTHORIZER: &str = "requests are not authorized";
 const CHECKPOINTS: &str = "written with the recovery points, see `log.flush.offset.checkpoint.interval.ms`";
 const NO_CLEANER: &str = "there is no pool of cleaner threads";
-const NO_GROUPS: &str = "consumer groups are not served";
+const NO_GROUPS: &str = "of the protocols of groups only the classic one is served";
 const NO_JMX: &str = "there are no Java metrics";
 const NO_LISTENER_SETTINGS: &str = "listeners have no settings of their own";
 const NO_QUOTAS: &str = "there are no quotas";
@@ -507,12 +507,44 @@ pub(super) static KEYS: &[Key] = &[
         Any,
         Honoured("The longest text that may be committed with an offset."),
     ),
-    key("offsets.retention.minutes", Int, "10080", AtLeast(1), Ignored(NO_GROUPS)),
-    key("offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), Ignored(NO_GROUPS)),
-    key("group.min.session.timeout.ms", Int, "6000", Any, Ignored(NO_GROUPS)),
-    key("group.max.session.timeout.ms", Int, "1800000", Any, Ignored(NO_GROUPS)),
-    key("group.initial.rebalance.delay.ms", Int, "3000", Any, Ignored(NO_GROUPS)),
-    key("group.max.size", Int, "2147483647", AtLeast(1), Ignored(NO_GROUPS)),
+    key(
+        "offsets.retention.minutes",
+        Int,
+        "10080",
+        AtLeast(1),
+        Honoured(
+            "How long offsets are kept behind the last member, or the last commit where there was none.",
+        ),
+    ),
+    key(
+        "offsets.retention.check.interval.ms",
+        Long,
+        "600000",
+        AtLeast(1),
+        Honoured("Time between two looks for offsets that have been kept for long enough."),
+    ),
+    key(
+        "group.min.session.timeout.ms",
+        Int,
+        "6000",
+        Any,
+        Honoured("The shortest session that members may ask for."),
+    ),
+    key(
+        "group.max.session.timeout.ms",
+        Int,
+        "1800000",
+        Any,
+        Honoured("The longest session that members may ask for."),
+    ),
+    key(
+        "group.initial.rebalance.delay.ms",
+        Int,
+        "3000",
+        Any,
+        Honoured("How long a group that had no members waits for more of them."),
+    ),
+    key("group.max.size", Int, "2147483647", AtLeast(1), Honoured("The most members that a group may have.")),
     key("group.consumer.session.timeout.ms", Int, "45000", AtLeast(1), Ignored(NO_GROUPS)),
     key("group.consumer.min.session.timeout.ms", Int, "45000", AtLeast(1), Ignored(NO_GROUPS)),
     key("group.consumer.max.session.timeout.ms", Int, "60000", AtLeast(1), Ignored(NO_GROUPS)),

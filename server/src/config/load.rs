@@ -11,7 +11,7 @@ use super::keys::{Effect, Key};
 use super::listener::{self, Listener, ListenerSettings, Listeners};
 use super::topic::{TopicEffect, TopicKey, TopicOverrides};
 use super::value::{Value, ValueType};
-use super::{Ack, Config, Io, Layers};
+use super::{Ack, Config, GroupSettings, Io, Layers};
 
 /// A `log.flush.scheduler.interval.ms` that nobody has set: Apache Kafka then never looks for a log that is due,
 /// also where `flush.ms` is set.
@@ -322,6 +322,7 @@ impl Loader {
             },
             checkpoint_interval_ms: self.interval("log.flush.offset.checkpoint.interval.ms"),
             offset_metadata_len_max: self.int("offset.metadata.max.bytes"),
+            groups: self.groups(),
             socket_request_max_bytes: self.count("socket.request.max.bytes"),
             in_flight_bytes_max: usize::try_from(self.long("queued.max.request.bytes"))
                 .ok()
@@ -479,6 +480,17 @@ impl Loader {
     }
 
     /// Milliseconds, one at least.
+    fn groups(&self) -> GroupSettings {
+        GroupSettings {
+            session_ms_min: self.int("group.min.session.timeout.ms"),
+            session_ms_max: self.int("group.max.session.timeout.ms"),
+            initial_delay_ms: self.int("group.initial.rebalance.delay.ms").max(0),
+            size_max: self.count("group.max.size") as usize,
+            offsets_retention_ms: self.long("offsets.retention.minutes") * 60_000,
+            offsets_check_interval_ms: self.interval("offsets.retention.check.interval.ms"),
+        }
+    }
+
     fn interval(&self, name: &str) -> u64 {
         match self.value(name) {
             Some(Value::Number(number)) => u64::try_from(number).unwrap_or_default().max(1),

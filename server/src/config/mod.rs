@@ -28,6 +28,23 @@ pub use load::{Checked, ConfigError, ConfigErrors, Machine, Origin, Warning};
 pub use topic::{TopicConfig, TopicOverrides};
 pub use value::InvalidConfig;
 
+/// What groups are held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// `group.min.session.timeout.ms`
+    pub session_ms_min: i32,
+    /// `group.max.session.timeout.ms`
+    pub session_ms_max: i32,
+    /// `group.initial.rebalance.delay.ms`
+    pub initial_delay_ms: i32,
+    /// `group.max.size`
+    pub size_max: usize,
+    /// `offsets.retention.minutes`
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`
+    pub offsets_check_interval_ms: u64,
+}
+
 /// Everything that the broker is started with, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -68,6 +85,8 @@ pub struct Config {
     pub checkpoint_interval_ms: u64,
     /// `offset.metadata.max.bytes`: the longest text beside an offset, in the units of UTF-16.
     pub offset_metadata_len_max: i32,
+    /// Keys that begin with `group.` and `offsets.retention`
+    pub groups: GroupSettings,
     /// `socket.request.max.bytes`
     pub socket_request_max_bytes: u32,
     /// `queued.max.request.bytes`; `None` leaves it to the broker.

@@ -1,17 +1,21 @@
 //! `Coordinator`: the groups of one partition of `__consumer_offsets`, as a state machine over its records.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use logmill_engine::format::Uuid;
 
-use super::records::{OffsetCommitKey, OffsetCommitValue, Record};
+use super::classic::{ClassicGroup, Event, MemberDescription, State};
+use super::offsets::GroupOffsets;
+use super::records::{GroupMetadataKey, OffsetCommitKey, OffsetCommitValue, Record};
 use crate::wire::{ErrorCode, Text};
 
 /// Offsets that a group commits together.
 #[derive(Debug, Clone)]
 pub(crate) struct Commit {
     pub(crate) group: Text,
-    /// Generation or epoch of the member that commits; -1 from those who are no members.
+    /// The member that commits; empty, and -1, from those who are no members.
+    pub(crate) member_id: Text,
+    pub(crate) instance: Option<Text>,
     pub(crate) generation: i32,
     /// Whether the client knows GROUP_ID_NOT_FOUND for an answer to a commit.
     pub(crate) knows_group_not_found: bool,
@@ -56,14 +60,78 @@ pub(crate) struct FetchedTopic {
     pub(crate) partitions: Vec<(i32, Option<OffsetCommitValue>)>,
 }
 
-/// What one group has committed, by topic and partition.
-#[derive(Debug, Default)]
-struct GroupOffsets(BTreeMap<Text, BTreeMap<i32, OffsetCommitValue>>);
+/// Offsets of a group that are to be forgotten.
+#[derive(Debug, Clone)]
+pub(crate) struct Forget {
+    pub(crate) group: Text,
+    /// Topics with their partitions.
+    pub(crate) topics: Vec<(Text, Vec<i32>)>,
+}
 
-/// Groups exist from their first record on.
+/// A group in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ListedGroup {
+    pub(crate) name: Text,
+    pub(crate) protocol_type: Text,
+    pub(crate) state: State,
+}
+
+/// A group and its members.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GroupDescription {
+    pub(crate) state: State,
+    pub(crate) protocol_type: Text,
+    pub(crate) protocol: Text,
+    pub(crate) members: Vec<MemberDescription>,
+}
+
+/// One group: what it has committed, and its members if it has, or had, any.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) offsets: GroupOffsets,
+    pub(super) classic: Option<ClassicGroup>,
+    /// When somebody looks after its members next; no later than something is due.
+    pub(super) alarm_ms: Option<i64>,
+}
+
+/// The groups of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct Coordinator {
-    groups: HashMap<Text, GroupOffsets>,
+    groups: HashMap<Text, Group>,
+}
+
+impl Group {
+    fn state(&self) -> State {
+        self.classic.as_ref().map_or(State::Empty, ClassicGroup::state)
+    }
+
+    fn protocol_type(&self) -> Text {
+        self.classic.as_ref().and_then(ClassicGroup::protocol_type).cloned().unwrap_or_default()
+    }
+
+    /// Whether nothing would be missed if it were not there.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.offsets.is_empty() && self.classic.as_ref().is_none_or(ClassicGroup::is_untouched)
+    }
+
+    /// Whether an offset has been kept for long enough. Those of a group with members are kept while a member
+    /// reads the topic.
+    fn has_expired(&self, topic: &str, value: &OffsetCommitValue, event: Event<'_>) -> bool {
+        let kept_from = match self.classic.as_ref().filter(|classic| classic.protocol_type().is_some()) {
+            None => value.commit_timestamp,
+            Some(classic) => match classic.state() {
+                State::Empty => classic.since_ms().unwrap_or(value.commit_timestamp),
+                State::Stable if classic.knows_subscriptions() && !classic.is_subscribed_to(topic) => {
+                    value.commit_timestamp
+                }
+                State::Stable | State::PreparingRebalance | State::CompletingRebalance => return false,
+            },
+        };
+        match value.expire_timestamp {
+            -1 => event.now_ms.saturating_sub(kept_from) >= event.settings.offsets_retention_ms,
+            expires_ms => event.now_ms >= expires_ms,
+        }
+    }
 }
 
 impl Coordinator {
@@ -74,7 +142,7 @@ impl Coordinator {
         metadata_len_max: i32,
         now_ms: i64,
     ) -> Result<Decision, ErrorCode> {
-        self.check_generation(commit)?;
+        self.check_committer(commit)?;
         let mut decision = Decision::default();
         for new in &commit.offsets {
             if utf16_len_exceeds(&new.metadata, metadata_len_max) {
@@ -102,86 +170,168 @@ impl Coordinator {
         Ok(decision)
     }
 
-    /// A group without members takes commits from everybody who does not claim to be a member.
-    fn check_generation(&self, commit: &Commit) -> Result<(), ErrorCode> {
-        match self.groups.contains_key(&*commit.group) {
-            _ if commit.generation < 0 => Ok(()),
-            true => Err(ErrorCode::UnknownMemberId),
-            false if commit.knows_group_not_found => Err(ErrorCode::GroupIdNotFound),
-            false => Err(ErrorCode::IllegalGeneration),
+    fn check_committer(&self, commit: &Commit) -> Result<(), ErrorCode> {
+        let Commit { member_id, instance, generation, knows_group_not_found, .. } = commit;
+        match self.groups.get(&*commit.group) {
+            Some(Group { classic: Some(classic), .. }) => {
+                classic.validate_commit(member_id, instance.as_ref(), *generation)
+            }
+            // A group that never had members takes commits from everybody who does not claim to be one.
+            _ if *generation < 0 => Ok(()),
+            Some(_) => Err(ErrorCode::UnknownMemberId),
+            None if *knows_group_not_found => Err(ErrorCode::GroupIdNotFound),
+            None => Err(ErrorCode::IllegalGeneration),
         }
     }
 
     /// Takes in a record that is in the log.
     pub(crate) fn apply(&mut self, record: &Record) {
-        let Record::OffsetCommit { key, value } = record;
-        match value {
-            Some(value) => {
-                let group = entry(&mut self.groups, &key.group);
+        match record {
+            Record::OffsetCommit { key, value: Some(value) } => {
                 let value = OffsetCommitValue { metadata: value.metadata.detached(), ..value.clone() };
-                group.insert(key, value);
+                self.group_or_new(&key.group).offsets.insert(key, value);
             }
-            None => {
-                if let Some(group) = self.groups.get_mut(&*key.group)
-                    && group.remove(key)
-                {
-                    self.groups.remove(&*key.group);
+            Record::OffsetCommit { key, value: None } => {
+                if let Some(group) = self.groups.get_mut(&*key.group) {
+                    group.offsets.remove(key);
+                    self.forget_if_nothing(&key.group);
+                }
+            }
+            Record::GroupMetadata { key, value: Some(value) } => {
+                self.group_or_new(&key.group).classic = Some(ClassicGroup::from_record(value));
+            }
+            Record::GroupMetadata { key, value: None } => {
+                if let Some(group) = self.groups.get_mut(&*key.group) {
+                    group.classic = None;
+                    self.forget_if_nothing(&key.group);
                 }
             }
         }
     }
 
+    pub(super) fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    pub(super) fn group_mut(&mut self, name: &str) -> Option<&mut Group> {
+        self.groups.get_mut(name)
+    }
+
+    /// The group, made if there is none. Its name is copied then: the one that came keeps a whole request alive.
+    pub(super) fn group_or_new(&mut self, name: &Text) -> &mut Group {
+        if !self.groups.contains_key(&**name) {
+            self.groups.insert(name.detached(), Group::default());
+        }
+        self.groups.get_mut(&**name).expect("it was inserted if it was missing")
+    }
+
+    pub(super) fn forget_if_nothing(&mut self, name: &str) {
+        if self.groups.get(name).is_some_and(Group::is_nothing) {
+            self.groups.remove(name);
+        }
+    }
+
     /// What a group has committed; a group that does not exist has nothing.
     pub(crate) fn fetch(&self, query: &Query) -> Vec<FetchedTopic> {
-        let group = self.groups.get(&*query.group);
+        let offsets = self.groups.get(&*query.group).map(|group| &group.offsets);
         match &query.topics {
-            None => group.map(GroupOffsets::all).unwrap_or_default(),
-            Some(topics) => topics.iter().map(|topic| GroupOffsets::some(group, topic)).collect(),
+            None => offsets.map(GroupOffsets::all).unwrap_or_default(),
+            Some(topics) => topics.iter().map(|topic| GroupOffsets::some(offsets, topic)).collect(),
         }
     }
-}
 
-/// The group's offsets. Its name is copied when it is new: the one that came keeps a whole request alive.
-fn entry<'a>(groups: &'a mut HashMap<Text, GroupOffsets>, name: &Text) -> &'a mut GroupOffsets {
-    if !groups.contains_key(&**name) {
-        groups.insert(name.detached(), GroupOffsets::default());
-    }
-    groups.get_mut(&**name).expect("it was inserted if it was missing")
-}
-
-impl GroupOffsets {
-    fn insert(&mut self, key: &OffsetCommitKey, value: OffsetCommitValue) {
-        match self.0.get_mut(&*key.topic) {
-            Some(partitions) => partitions.insert(key.partition, value),
-            None => self.0.entry(key.topic.detached()).or_default().insert(key.partition, value),
+    /// All groups, by name.
+    pub(crate) fn list(&self) -> Vec<ListedGroup> {
+        let listed = |(name, group): (&Text, &Group)| ListedGroup {
+            name: name.clone(),
+            protocol_type: group.protocol_type(),
+            state: group.state(),
         };
+        let mut groups: Vec<ListedGroup> = self.groups.iter().map(listed).collect();
+        groups.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        groups
     }
 
-    /// True when nothing is left.
-    fn remove(&mut self, key: &OffsetCommitKey) -> bool {
-        if let Some(partitions) = self.0.get_mut(&*key.topic) {
-            partitions.remove(&key.partition);
-            if partitions.is_empty() {
-                self.0.remove(&*key.topic);
+    pub(crate) fn describe(&self, name: &str) -> Option<GroupDescription> {
+        let group = self.groups.get(name)?;
+        let classic = group.classic.as_ref();
+        let protocol = classic.filter(|_| group.state() == State::Stable).and_then(ClassicGroup::protocol);
+        Some(GroupDescription {
+            state: group.state(),
+            protocol_type: group.protocol_type(),
+            protocol: protocol.cloned().unwrap_or_default(),
+            members: classic.map(ClassicGroup::describe).unwrap_or_default(),
+        })
+    }
+
+    /// What is to be written for a group to be gone.
+    pub(crate) fn decide_deletion(&self, name: &Text) -> Result<Vec<Record>, ErrorCode> {
+        let group = self.groups.get(&**name).ok_or(ErrorCode::GroupIdNotFound)?;
+        if group.state() != State::Empty {
+            return Err(ErrorCode::NonEmptyGroup);
+        }
+        let offsets = group.offsets.iter().map(|(topic, partition, _)| tombstone(name, topic, partition));
+        Ok(offsets.chain([end_of(name)]).collect())
+    }
+
+    /// A code for each partition, and what is to be written for its offset to be forgotten.
+    pub(crate) fn decide_to_forget(&self, forget: &Forget) -> Result<Decision, ErrorCode> {
+        let Forget { group: name, topics } = forget;
+        let group = self.groups.get(&**name).ok_or(ErrorCode::GroupIdNotFound)?;
+        let classic = group.classic.as_ref();
+        if group.state() != State::Empty && !classic.is_some_and(ClassicGroup::is_of_consumers) {
+            return Err(ErrorCode::NonEmptyGroup);
+        }
+        let mut decision = Decision::default();
+        for (topic, partitions) in topics {
+            let is_read = classic.is_some_and(|classic| classic.is_subscribed_to(topic));
+            for partition in partitions {
+                if is_read {
+                    decision.codes.push(ErrorCode::GroupSubscribedToTopic);
+                    continue;
+                }
+                decision.codes.push(ErrorCode::None);
+                if group.offsets.get(topic, *partition).is_some() {
+                    decision.records.push(tombstone(name, topic, *partition));
+                }
             }
         }
-        self.0.is_empty()
+        Ok(decision)
     }
 
-    fn all(&self) -> Vec<FetchedTopic> {
-        let fetched = |(name, partitions): (&Text, &BTreeMap<i32, OffsetCommitValue>)| FetchedTopic {
-            name: name.clone(),
-            partitions: partitions.iter().map(|(index, value)| (*index, Some(value.clone()))).collect(),
-        };
-        self.0.iter().map(fetched).collect()
+    /// What is to be written of a group whose offsets have been kept for long enough, and of the group itself when
+    /// it has none left and no members.
+    pub(crate) fn decide_expiry(&self, name: &Text, event: Event<'_>) -> Vec<Record> {
+        let Some(group) = self.groups.get(&**name) else { return Vec::new() };
+        let expired =
+            |(topic, _, value): &(&Text, i32, &OffsetCommitValue)| group.has_expired(topic, value, event);
+        let total = group.offsets.iter().count();
+        let expired = group.offsets.iter().filter(expired);
+        let mut records: Vec<Record> =
+            expired.map(|(topic, partition, _)| tombstone(name, topic, partition)).collect();
+        let has_members =
+            group.state() != State::Empty || group.classic.as_ref().is_some_and(|classic| !classic.is_idle());
+        if records.len() == total && !has_members && group.classic.is_some() {
+            records.push(end_of(name));
+        }
+        records
     }
 
-    fn some(group: Option<&GroupOffsets>, (name, id, partitions): &QueryTopic) -> FetchedTopic {
-        let committed = group.and_then(|group| group.0.get(&**name));
-        let value = |index: &i32| committed?.get(index).filter(|value| value.is_of(*id)).cloned();
-        let partitions = partitions.iter().map(|index| (*index, value(index))).collect();
-        FetchedTopic { name: name.clone(), partitions }
+    /// The names of all groups, in order.
+    pub(crate) fn names(&self) -> Vec<Text> {
+        let mut names: Vec<Text> = self.groups.keys().cloned().collect();
+        names.sort_unstable();
+        names
     }
+}
+
+fn tombstone(group: &Text, topic: &Text, partition: i32) -> Record {
+    let key = OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition };
+    Record::OffsetCommit { key, value: None }
+}
+
+fn end_of(group: &Text) -> Record {
+    Record::GroupMetadata { key: GroupMetadataKey { group: group.clone() }, value: None }
 }
 
 /// Apache Kafka measures metadata in the units of Java's strings.
@@ -193,7 +343,7 @@ fn utf16_len_exceeds(text: &str, max: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::group::records::tests::{apaches_commits, commit as record};
+    use crate::group::records::tests::apaches_commits;
 
     const NOW_MS: i64 = 1_000;
 
@@ -211,6 +361,8 @@ mod tests {
     fn commit(offsets: Vec<NewOffset>) -> Commit {
         Commit {
             group: Text::from_static("g"),
+            member_id: Text::EMPTY,
+            instance: None,
             generation: -1,
             knows_group_not_found: true,
             retention_ms: None,
@@ -295,8 +447,10 @@ mod tests {
     fn a_retention_becomes_the_time_of_expiry() {
         let commit = Commit { retention_ms: Some(500), ..commit(vec![new("t", 0, 7)]) };
         let decision = decide(&Coordinator::default(), &commit).unwrap();
-        let Record::OffsetCommit { value, .. } = &decision.records[0];
-        assert_eq!(value.as_ref().unwrap().expire_timestamp, NOW_MS + 500);
+        let [Record::OffsetCommit { value: Some(value), .. }] = &decision.records[..] else {
+            panic!("{:?}", decision.records);
+        };
+        assert_eq!(value.expire_timestamp, NOW_MS + 500);
     }
 
     #[test]
@@ -315,8 +469,8 @@ mod tests {
         let mut coordinator = Coordinator::default();
         apaches_commits().iter().for_each(|record| coordinator.apply(record));
         for partition in [1, 0, 5] {
-            let Record::OffsetCommit { key, .. } =
-                record("billing", "orders", partition, OffsetCommitValue::default());
+            let key =
+                OffsetCommitKey { group: Text::from("billing"), topic: Text::from("orders"), partition };
             assert!(!coordinator.groups.is_empty() || partition == 5);
             coordinator.apply(&Record::OffsetCommit { key, value: None });
         }

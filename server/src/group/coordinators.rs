@@ -1,62 +1,138 @@
-//! `Coordinators`: those of one shard. Here their decisions meet the log.
+//! `Coordinators`: those of one shard. Here their decisions meet the log, and those who wait their answers.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use bytes::Bytes;
 use logmill_engine::Error;
-use logmill_engine::format::codec::decompressed_bytes_max;
-use logmill_engine::format::{BatchBuilder, BatchView, CheckedBatches, NewRecord};
-use logmill_engine::partition::{Appended, Isolation, PartitionId};
+use logmill_engine::format::{BatchBuilder, NewRecord};
+use logmill_engine::partition::{Appended, PartitionId};
 use logmill_engine::shard::{Shard, Ticket};
 
-use super::coordinator::{Commit, Coordinator, FetchedTopic, Query};
-use super::records::Record;
-use crate::wire::ErrorCode;
-
-/// How much of a log is read at a time while it is replayed, if no batch is larger.
-const REPLAY_BYTES: u32 = 1 << 20;
+use super::classic::{Effects, Event, Waiter};
+use super::coordinator::{
+    Commit, Coordinator, Decision, FetchedTopic, Forget, GroupDescription, ListedGroup, Query,
+};
+use super::records::{GroupMetadataKey, GroupMetadataValue, Record};
+use super::replay::replay;
+use super::waiting::{Expected, Told};
+use crate::config::GroupSettings;
+use crate::wire::{ErrorCode, Text};
 
 /// The append that an answer rests on: it is not given before that is durable. `None`: it rests on nothing
 /// that was written since the start.
 pub(crate) type RestsOn = Option<(Appended, Option<Ticket>)>;
 
-/// A coordinator and the last append to its log. Every answer waits for that one: it may tell of any record
-/// before it.
+/// An answer, and what it rests on; or no coordinator, and why.
+pub(crate) type Grounded<T> = Result<(T, RestsOn), ErrorCode>;
+
+/// A coordinator, the last append to its log, and who waits for its groups. Every answer waits for that append:
+/// it may tell of any record before it.
 #[derive(Debug, Default)]
-struct Slot {
-    coordinator: Coordinator,
+pub(super) struct Slot {
+    pub(super) coordinator: Coordinator,
     last: RestsOn,
+    waiting: HashMap<Waiter, Expected>,
+    waiters: u64,
 }
 
 /// The coordinators of the partitions of `__consumer_offsets` that a shard owns.
 #[derive(Debug)]
 pub(crate) struct Coordinators {
-    by_partition: HashMap<PartitionId, Slot>,
+    pub(super) by_partition: HashMap<PartitionId, Slot>,
     /// `offset.metadata.max.bytes`
     metadata_len_max: i32,
+    pub(super) settings: GroupSettings,
+    /// When groups are to be looked after. Each has one that counts, the earliest.
+    alarms: BinaryHeap<Reverse<(i64, PartitionId, Text)>>,
+    /// When offsets are looked through for those that have been kept for long enough.
+    expiry_check_ms: i64,
+    /// Those who have waited for long enough.
+    told: Vec<Told>,
+}
+
+impl Slot {
+    /// A refused append changes nothing.
+    fn append(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        records: &[Record],
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
+        let appended = engine.append(id, batch_of(records, now_ms), now_ms);
+        self.last = Some(appended.map_err(|error| code_of(&error))?);
+        Ok(())
+    }
+
+    /// Appends what was decided and applies it.
+    fn carry_out(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        decision: Decision,
+        now_ms: i64,
+    ) -> Grounded<Vec<ErrorCode>> {
+        if !decision.records.is_empty() {
+            self.append(engine, id, &decision.records, now_ms)?;
+            decision.records.iter().for_each(|record| self.coordinator.apply(record));
+        }
+        Ok((decision.codes, self.last))
+    }
+
+    pub(super) fn write_group(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        group: &Text,
+        value: GroupMetadataValue,
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
+        let key = GroupMetadataKey { group: group.clone() };
+        self.append(engine, id, &[Record::GroupMetadata { key, value: Some(value) }], now_ms)
+    }
+
+    pub(super) fn last(&self) -> RestsOn {
+        self.last
+    }
+
+    pub(super) fn enroll(&mut self, expected: Expected) -> Waiter {
+        self.waiters += 1;
+        let waiter = Waiter(self.waiters);
+        self.waiting.insert(waiter, expected);
+        waiter
+    }
 }
 
 impl Coordinators {
-    pub(crate) fn new(metadata_len_max: i32) -> Coordinators {
-        Coordinators { by_partition: HashMap::new(), metadata_len_max }
+    pub(crate) fn new(metadata_len_max: i32, settings: GroupSettings, now_ms: i64) -> Coordinators {
+        let expiry_check_ms = now_ms.saturating_add_unsigned(settings.offsets_check_interval_ms);
+        Coordinators {
+            by_partition: HashMap::new(),
+            metadata_len_max,
+            settings,
+            alarms: BinaryHeap::new(),
+            expiry_check_ms,
+            told: Vec::new(),
+        }
     }
 
     /// Brings a coordinator into being from its partition's log. One whose log cannot be read is not there
     /// at all: without a record it would give wrong answers.
-    pub(crate) fn open(&mut self, engine: &mut Shard, id: PartitionId) {
+    pub(crate) fn open(&mut self, engine: &mut Shard, id: PartitionId, now_ms: i64) {
         let mut slot = Slot::default();
-        match replay(engine, id, |record| slot.coordinator.apply(record)) {
-            Ok(()) => {
-                self.by_partition.insert(id, slot);
-            }
-            Err(error) => {
-                tracing::error!(
-                    "groups of partition {} of the topic {} are not served: {error}",
-                    id.index,
-                    id.topic
-                );
-            }
+        if let Err(error) = replay(engine, id, |record| slot.coordinator.apply(record)) {
+            tracing::error!(
+                "groups of partition {} of the topic {} are not served: {error}",
+                id.index,
+                id.topic
+            );
+            return;
+        }
+        let names = slot.coordinator.names();
+        self.by_partition.insert(id, slot);
+        for name in names {
+            self.await_members(id, &name, now_ms);
         }
     }
 
@@ -70,32 +146,172 @@ impl Coordinators {
         self.by_partition.retain(|id, _| engine.bounds(*id).is_ok());
     }
 
-    /// Decides on a commit, appends it and applies it. A refused append changes nothing.
+    /// Lets nobody wait any more: they are told to look for the coordinator again.
+    pub(crate) fn dismiss(&mut self) {
+        self.by_partition.values_mut().for_each(|slot| slot.waiting.clear());
+    }
+
+    /// Those who have waited for long enough since this was asked last.
+    pub(crate) fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    pub(super) fn tell(&mut self, told: Told) {
+        self.told.push(told);
+    }
+
+    fn slot(&self, id: PartitionId) -> Result<&Slot, ErrorCode> {
+        self.by_partition.get(&id).ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    pub(super) fn slot_mut(&mut self, id: PartitionId) -> Result<&mut Slot, ErrorCode> {
+        self.by_partition.get_mut(&id).ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Commits offsets. A member that does is alive.
     pub(crate) fn commit(
         &mut self,
         engine: &mut Shard,
         id: PartitionId,
         commit: &Commit,
         now_ms: i64,
-    ) -> Result<(Vec<ErrorCode>, RestsOn), ErrorCode> {
-        let slot = self.by_partition.get_mut(&id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let decision = slot.coordinator.decide(commit, self.metadata_len_max, now_ms)?;
-        if !decision.records.is_empty() {
-            let appended = engine.append(id, batch_of(&decision.records, now_ms), now_ms);
-            slot.last = Some(appended.map_err(|error| code_of(&error))?);
-            decision.records.iter().for_each(|record| slot.coordinator.apply(record));
+    ) -> Grounded<Vec<ErrorCode>> {
+        let metadata_len_max = self.metadata_len_max;
+        let slot = self.slot_mut(id)?;
+        let decision = slot.coordinator.decide(commit, metadata_len_max, now_ms)?;
+        let committed = slot.carry_out(engine, id, decision, now_ms);
+        if committed.is_ok() {
+            self.committed(id, commit, now_ms);
         }
-        Ok((decision.codes, slot.last))
+        committed
     }
 
     /// What a group has committed.
-    pub(crate) fn fetch(
-        &self,
-        id: PartitionId,
-        query: &Query,
-    ) -> Result<(Vec<FetchedTopic>, RestsOn), ErrorCode> {
-        let slot = self.by_partition.get(&id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    pub(crate) fn fetch(&self, id: PartitionId, query: &Query) -> Grounded<Vec<FetchedTopic>> {
+        let slot = self.slot(id)?;
         Ok((slot.coordinator.fetch(query), slot.last))
+    }
+
+    /// A group and its members, if there is such a group.
+    pub(crate) fn describe(&self, id: PartitionId, group: &str) -> Grounded<Option<GroupDescription>> {
+        let slot = self.slot(id)?;
+        Ok((slot.coordinator.describe(group), slot.last))
+    }
+
+    /// All groups, coordinator by coordinator.
+    pub(crate) fn list(&self) -> Vec<(Vec<ListedGroup>, RestsOn)> {
+        let mut slots: Vec<(&PartitionId, &Slot)> = self.by_partition.iter().collect();
+        slots.sort_unstable_by_key(|(id, _)| **id);
+        slots.into_iter().map(|(_, slot)| (slot.coordinator.list(), slot.last)).collect()
+    }
+
+    /// Deletes a group without members, and what it has committed.
+    pub(crate) fn delete(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        group: &Text,
+        now_ms: i64,
+    ) -> Grounded<ErrorCode> {
+        let slot = self.slot_mut(id)?;
+        let records = match slot.coordinator.decide_deletion(group) {
+            Ok(records) => records,
+            Err(code) => return Ok((code, slot.last)),
+        };
+        let (_, rests_on) = slot.carry_out(engine, id, Decision { codes: Vec::new(), records }, now_ms)?;
+        tracing::info!("group {group}: deleted");
+        Ok((ErrorCode::None, rests_on))
+    }
+
+    /// Forgets offsets of a group.
+    pub(crate) fn forget(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        forget: &Forget,
+        now_ms: i64,
+    ) -> Grounded<Vec<ErrorCode>> {
+        let slot = self.slot_mut(id)?;
+        let decision = slot.coordinator.decide_to_forget(forget)?;
+        slot.carry_out(engine, id, decision, now_ms)
+    }
+
+    /// When time alone changes something next.
+    pub(crate) fn next_deadline_ms(&self) -> i64 {
+        let alarm = self.alarms.peek().map_or(i64::MAX, |Reverse((at, ..))| *at);
+        alarm.min(self.expiry_check_ms)
+    }
+
+    /// Does what is due.
+    pub(crate) fn pass_time(&mut self, engine: &mut Shard, now_ms: i64) {
+        while let Some(Reverse((at, ..))) = self.alarms.peek()
+            && *at <= now_ms
+        {
+            let Reverse((at, id, group)) = self.alarms.pop().expect("there is a first one");
+            self.look_after(engine, id, &group, at, now_ms);
+        }
+        if self.expiry_check_ms <= now_ms {
+            let interval_ms = self.settings.offsets_check_interval_ms;
+            self.expiry_check_ms = now_ms.saturating_add_unsigned(interval_ms);
+            self.expire_offsets(engine, now_ms);
+        }
+    }
+
+    fn expire_offsets(&mut self, engine: &mut Shard, now_ms: i64) {
+        let mut ids: Vec<PartitionId> = self.by_partition.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let slot = self.by_partition.get_mut(&id).expect("it is there");
+            for group in slot.coordinator.names() {
+                let event = Event { group: &group, now_ms, settings: &self.settings };
+                let records = slot.coordinator.decide_expiry(&group, event);
+                let count = records.len();
+                let decision = Decision { codes: Vec::new(), records };
+                match slot.carry_out(engine, id, decision, now_ms) {
+                    Ok(_) if count == 0 => (),
+                    Ok(_) => tracing::info!("group {group}: {count} offsets expired"),
+                    Err(code) => tracing::warn!("group {group}: offsets cannot be let expire: {code}"),
+                }
+            }
+        }
+    }
+
+    /// Tells those who wait what an event came to, and notes when the group is to be looked after next.
+    pub(super) fn settle(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        name: &Text,
+        effects: Effects,
+        now_ms: i64,
+    ) {
+        let slot = self.by_partition.get_mut(&id).expect("its group was looked after");
+        if effects.is_deserted {
+            let classic = slot.coordinator.group(name).and_then(|group| group.classic.as_ref());
+            let value = classic.expect("it was deserted").to_record();
+            if let Err(code) = slot.write_group(engine, id, name, value, now_ms) {
+                tracing::warn!("group {name}: that nobody is left cannot be written: {code}");
+            }
+        }
+        for (waiter, answer) in effects.answers {
+            let expected = slot.waiting.remove(&waiter).expect("a waiter is told once");
+            self.told.push(expected.told(answer, slot.last));
+        }
+        self.set_alarm(id, name);
+    }
+
+    /// Notes when a group is to be looked after next. One that holds nothing any more is let go.
+    pub(super) fn set_alarm(&mut self, id: PartitionId, name: &Text) {
+        let Some(slot) = self.by_partition.get_mut(&id) else { return };
+        slot.coordinator.forget_if_nothing(name);
+        let Some(group) = slot.coordinator.group_mut(name) else { return };
+        let next = group.classic.as_ref().and_then(|classic| classic.next_deadline_ms());
+        if let Some(next) = next
+            && group.alarm_ms.is_none_or(|at| next < at)
+        {
+            group.alarm_ms = Some(next);
+            self.alarms.push(Reverse((next, id, name.detached())));
+        }
     }
 }
 
@@ -119,56 +335,6 @@ fn batch_of(records: &[Record], now_ms: i64) -> Bytes {
     batch.finish()
 }
 
-/// Reads a log from its first record to its last.
-fn replay(engine: &mut Shard, id: PartitionId, mut see: impl FnMut(&Record)) -> Result<(), Error> {
-    let mut offset = engine.bounds(id)?.start;
-    while let Some(slice) = engine.fetch(id, offset, REPLAY_BYTES, Isolation::Uncommitted)?.slice {
-        let file = slice.bytes;
-        let mut bytes = vec![0; file.len as usize];
-        let read = file.file.read_at(&mut bytes, file.position).map_err(|source| Error::Io {
-            doing: format!("replaying the log of partition {} of topic {}", id.index, id.topic),
-            source,
-        })?;
-        bytes.truncate(read);
-        let bytes = Bytes::from(bytes);
-        let corrupt = |what: String| Error::Corrupt(format!("segment {:020}.log: {what}", slice.segment));
-        // The topic is compacted.
-        let mut batches = CheckedBatches::new(&bytes, file.position, offset, true);
-        for batch in &mut batches {
-            let batch = batch.map_err(|bad| corrupt(bad.to_string()))?;
-            replay_batch(&bytes, batch, &mut see).map_err(|fault| {
-                corrupt(format!("batch at offset {}: {fault}", batch.header.base_offset()))
-            })?;
-        }
-        if batches.next_offset() == offset {
-            return Err(corrupt(format!("no whole batch at offset {offset} in {read} bytes")));
-        }
-        offset = batches.next_offset();
-    }
-    Ok(())
-}
-
-fn replay_batch(bytes: &Bytes, batch: BatchView<'_>, see: &mut impl FnMut(&Record)) -> Result<(), String> {
-    if batch.header.is_transactional() || batch.header.is_control() {
-        return Err("transactional, which no coordinator of ours writes".to_owned());
-    }
-    let uncompressed = batch.uncompressed(decompressed_bytes_max(batch.records.len()));
-    let records = match uncompressed.map_err(|error| error.to_string())? {
-        Cow::Borrowed(records) => bytes.slice_ref(records),
-        Cow::Owned(records) => Bytes::from(records),
-    };
-    for (index, record) in batch.records_in(&records).enumerate() {
-        let record = record.map_err(|bad| bad.to_string())?;
-        let key = record.key.ok_or_else(|| format!("record {index} has no key"))?;
-        let value = record.value.map(|value| records.slice_ref(value));
-        let decoded = Record::decode(&records.slice_ref(key), value.as_ref());
-        if let Some(decoded) = decoded.map_err(|error| format!("record {index}: {error}"))? {
-            see(&decoded);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -176,7 +342,7 @@ mod tests {
 
     use logmill_engine::disk::sim::SimDisk;
     use logmill_engine::disk::{Disk, OpenMode};
-    use logmill_engine::format::{Batch, BatchRules, Compression, TimestampRule, Uuid};
+    use logmill_engine::format::{Batch, BatchRules, BatchView, Compression, TimestampRule, Uuid};
     use logmill_engine::log::{LogLimits, Retention};
     use logmill_engine::partition::{Ack, Known, PartitionConfig, directory};
     use logmill_engine::shard::{CommitLimits, OpenPartition, ShardConfig};
@@ -244,6 +410,17 @@ mod tests {
         shard
     }
 
+    fn settings() -> GroupSettings {
+        GroupSettings {
+            session_ms_min: 6_000,
+            session_ms_max: 1_800_000,
+            initial_delay_ms: 3_000,
+            size_max: 100,
+            offsets_retention_ms: 10_000,
+            offsets_check_interval_ms: 1_000,
+        }
+    }
+
     fn disk() -> SimDisk {
         let disk = SimDisk::default();
         disk.create_dir_all(Path::new(DIR)).unwrap();
@@ -261,8 +438,8 @@ mod tests {
     }
 
     fn opened(engine: &mut Shard) -> Coordinators {
-        let mut coordinators = Coordinators::new(4_096);
-        coordinators.open(engine, ID);
+        let mut coordinators = Coordinators::new(4_096, settings(), NOW_MS);
+        coordinators.open(engine, ID, NOW_MS);
         coordinators
     }
 
@@ -277,6 +454,8 @@ mod tests {
         };
         Commit {
             group: Text::from_static("billing"),
+            member_id: Text::EMPTY,
+            instance: None,
             generation: -1,
             knows_group_not_found: true,
             retention_ms: None,

@@ -30,6 +30,34 @@ message! {
     }
 }
 
+message! {
+    GroupMetadataKey "0", flexible "none" {
+        group: Text = "0", name "group";
+    }
+}
+
+message! {
+    GroupMetadataValue "0-4", flexible "4+" {
+        protocol_type: Text = "0+", name "protocolType";
+        generation: i32 = "0+", name "generation";
+        protocol: Option<Text> = "0+", name "protocol", nullable "0+";
+        leader: Option<Text> = "0+", name "leader", nullable "0+";
+        current_state_timestamp: i64 = "2+", name "currentStateTimestamp", default -1;
+        members: Vec<MemberMetadata> = "0+", name "members";
+    }
+
+    MemberMetadata {
+        member_id: Text = "0+", name "memberId";
+        group_instance_id: Option<Text> = "3+", name "groupInstanceId", nullable "3+", default None;
+        client_id: Text = "0+", name "clientId";
+        client_host: Text = "0+", name "clientHost";
+        rebalance_timeout: i32 = "1+", name "rebalanceTimeout", default -1;
+        session_timeout: i32 = "0+", name "sessionTimeout";
+        subscription: Bytes = "0+", name "subscription";
+        assignment: Bytes = "0+", name "assignment";
+    }
+}
+
 impl OffsetCommitValue {
     /// Whether it counts for the topic with this id, and not for an older one of the same name. Values of
     /// brokers that did not write ids count for every topic.
@@ -41,16 +69,23 @@ impl OffsetCommitValue {
 /// The only version of keys.
 const KEY_VERSION: i16 = 0;
 const OFFSET_COMMIT: i16 = 1;
+const GROUP_METADATA: i16 = 2;
+/// The newest version of a group's value that every broker of Apache Kafka 3 and 4 reads, and 4.3.1 writes.
+const GROUP_METADATA_VERSION: i16 = 3;
 
 /// The types of records: number, key, value.
-pub static RECORD_TYPES: [(i16, &Schema, &Schema); 1] =
-    [(OFFSET_COMMIT, OffsetCommitKey::SCHEMA, OffsetCommitValue::SCHEMA)];
+pub static RECORD_TYPES: [(i16, &Schema, &Schema); 2] = [
+    (OFFSET_COMMIT, OffsetCommitKey::SCHEMA, OffsetCommitValue::SCHEMA),
+    (GROUP_METADATA, GroupMetadataKey::SCHEMA, GroupMetadataValue::SCHEMA),
+];
 
 /// One record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Record {
     /// A group has consumed a partition up to an offset; without a value, that is forgotten.
     OffsetCommit { key: OffsetCommitKey, value: Option<OffsetCommitValue> },
+    /// A group has a generation; without a value, there is no such group any more.
+    GroupMetadata { key: GroupMetadataKey, value: Option<GroupMetadataValue> },
 }
 
 impl Record {
@@ -59,6 +94,10 @@ impl Record {
         match self {
             Record::OffsetCommit { key, value } => {
                 (encode(OFFSET_COMMIT, key, KEY_VERSION), value.as_ref().map(encode_offset))
+            }
+            Record::GroupMetadata { key, value } => {
+                let encode_value = |value| encode(GROUP_METADATA_VERSION, value, GROUP_METADATA_VERSION);
+                (encode(GROUP_METADATA, key, KEY_VERSION), value.as_ref().map(encode_value))
             }
         }
     }
@@ -73,6 +112,11 @@ impl Record {
                 let key = OffsetCommitKey::read_message(&mut key_reader, KEY_VERSION)?;
                 let value = value.map(decode_value::<OffsetCommitValue>).transpose()?;
                 Ok(Some(Record::OffsetCommit { key, value }))
+            }
+            GROUP_METADATA => {
+                let key = GroupMetadataKey::read_message(&mut key_reader, KEY_VERSION)?;
+                let value = value.map(decode_value::<GroupMetadataValue>).transpose()?;
+                Ok(Some(Record::GroupMetadata { key, value }))
             }
             _ => Ok(None),
         }
@@ -135,7 +179,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_deleted_offset_has_no_value() {
-        let Record::OffsetCommit { key, .. } = commit("g", "t", 3, OffsetCommitValue::default());
+        let key = OffsetCommitKey { group: "g".into(), topic: "t".into(), partition: 3 };
         let deleted = Record::OffsetCommit { key, value: None };
         assert_eq!(deleted.encode().1, None);
         assert_eq!(read(&deleted), deleted);

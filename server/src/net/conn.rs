@@ -202,7 +202,7 @@ impl<'a> Conn<'a> {
         if of_shard.bytes() < bytes.len() && !of_shard.is_beyond() {
             of_shard.merge(self.in_flight().take(bytes.len() - of_shard.bytes()).await);
         }
-        let reply = api::dispatch(bytes, self.listener, self.shard).await?;
+        let reply = api::dispatch(bytes, self.listener, self.stream.address().ip(), self.shard).await?;
         if let Reply::Now(Answer::Send(encoded)) = &reply {
             // The request is done with, and a small one may have a large answer.
             let len = bytes_in_memory(encoded);

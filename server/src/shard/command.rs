@@ -11,7 +11,7 @@ use logmill_engine::shard::{DeleteBefore, OpenPartition, PartitionMarks};
 use tokio::sync::{Notify, oneshot};
 
 use super::reply::{Answer, Reply};
-use crate::group::{Commit, FetchedTopic, Query};
+use crate::group::{Commit, FetchedTopic, GroupCommand, Query};
 use crate::metadata::{Image, Order};
 use crate::metrics::Counts;
 use crate::wire::{ErrorCode, Few};
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     CommitOffsets(CommitOffsets),
     /// Say what groups have committed.
     FetchOffsets(FetchOffsets),
+    /// A request about groups or by their members.
+    Group(GroupCommand),
     /// Take partitions in.
     Open(Open),
     /// Let partitions go.

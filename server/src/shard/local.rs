@@ -20,6 +20,7 @@ use super::command::{
     Append, AppendResult, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FindMarks, FindOffsets,
     FindProducers, FoundOffset, OffsetAnswer, OffsetQuery, Open, Publish, Read, ReadAnswer, ReadPartition,
 };
+use super::groups::tend_groups;
 use super::mailbox::{Lanes, Mailbox};
 use super::reply::Replies;
 use super::told::Told;
@@ -82,7 +83,7 @@ pub struct LocalShard {
     host: Host,
     lanes: Lanes,
     image: RefCell<Arc<Image>>,
-    state: RefCell<State>,
+    pub(super) state: RefCell<State>,
     /// What busy connections receive into.
     receive_pool: ReceivePool,
     /// Responses are encoded here and split off.
@@ -102,6 +103,8 @@ pub struct LocalShard {
     in_flight: InFlight,
     is_stopping: Cell<bool>,
     stopping: Notify,
+    /// Something is due for a group earlier than it was.
+    pub(super) group_alarm: Notify,
 }
 
 /// What a shard leaves behind when it has stopped.
@@ -113,11 +116,11 @@ pub struct Stopped {
     pub offline_dirs: Vec<usize>,
 }
 
-struct State {
-    engine: Shard,
-    appends: Appends,
+pub(super) struct State {
+    pub(super) engine: Shard,
+    pub(super) appends: Appends,
     watches: Watches,
-    groups: Coordinators,
+    pub(super) groups: Coordinators,
     /// Connections that wait for cold data.
     reading_in: HashMap<u32, oneshot::Sender<()>>,
 }
@@ -147,9 +150,11 @@ impl OpenShard {
         let io = |source| Error::Io { doing: format!("starting shard {}", parts.index), source };
         let mut engine = opener.into_shard(&parts.journals, CommitLimits::default())?;
         opened.into_iter().for_each(|opened| engine.adopt(opened));
-        let mut groups = Coordinators::new(broker.config.offset_metadata_len_max);
+        let now_ms = host.clock.now_ms();
+        let mut groups =
+            Coordinators::new(broker.config.offset_metadata_len_max, broker.config.groups.clone(), now_ms);
         for partition in &parts.partitions {
-            take_in(&mut engine, &mut groups, partition);
+            take_in(&mut engine, &mut groups, partition, now_ms);
         }
         engine.begin()?;
         let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
@@ -183,10 +188,12 @@ impl OpenShard {
             in_flight: InFlight::new(in_flight_bytes_max),
             is_stopping: Cell::new(false),
             stopping: Notify::new(),
+            group_alarm: Notify::new(),
         });
         let runtime = shard.host.runtime.clone();
         runtime.spawn(Box::pin(take_mail(shard.clone(), parts.mailbox)));
         runtime.spawn(Box::pin(take_completions(shard.clone(), completions)));
+        runtime.spawn(Box::pin(tend_groups(shard.clone())));
         Ok(shard)
     }
 }
@@ -285,6 +292,7 @@ impl LocalShard {
     pub(crate) fn drain(&self) {
         self.is_stopping.set(true);
         self.stopping.notify_waiters();
+        self.state.borrow_mut().groups.dismiss();
         self.connections.drain();
     }
 
@@ -341,6 +349,7 @@ impl LocalShard {
             Command::FindProducers(find) => self.find_producers(find),
             Command::CommitOffsets(commit) => self.commit_offsets(commit),
             Command::FetchOffsets(fetch) => self.fetch_offsets(fetch),
+            Command::Group(command) => self.group(command),
             Command::Open(open) => self.open(open),
             Command::Close(close) => self.close(close),
             Command::FindProducerIdMax(reply) => {
@@ -407,7 +416,7 @@ impl LocalShard {
     }
 
     /// Tells those who wait of what happened in the engine.
-    fn progress(&self, state: &mut State) {
+    pub(super) fn progress(&self, state: &mut State) {
         let progress = state.engine.take_progress();
         state.appends.progress(&progress);
         self.counters.count_waves(progress.released.len());
@@ -495,7 +504,7 @@ impl LocalShard {
         let State { engine, groups, .. } = &mut *self.state.borrow_mut();
         let opened = partitions.iter().try_for_each(|partition| {
             engine.open(partition, now_ms)?;
-            take_in(engine, groups, partition);
+            take_in(engine, groups, partition, now_ms);
             Ok(())
         });
         answer(reply, opened);
@@ -563,9 +572,9 @@ pub(crate) fn open_all(
 }
 
 /// Takes up the coordinator whose log a partition is.
-fn take_in(engine: &mut Shard, groups: &mut Coordinators, partition: &OpenPartition) {
+fn take_in(engine: &mut Shard, groups: &mut Coordinators, partition: &OpenPartition, now_ms: i64) {
     if partition.topic == CONSUMER_OFFSETS {
-        groups.open(engine, partition.id);
+        groups.open(engine, partition.id, now_ms);
     }
 }
 
@@ -594,7 +603,7 @@ fn find_offset(
 }
 
 /// Replies; whoever waited may have gone.
-fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, result: T) {
+pub(super) fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, result: T) {
     let _ = reply.send(result);
 }
 

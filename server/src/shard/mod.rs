@@ -2,6 +2,7 @@
 
 mod appends;
 mod command;
+mod groups;
 mod local;
 mod mailbox;
 #[cfg(test)]
@@ -12,7 +13,7 @@ mod watches;
 
 pub(crate) use command::{
     Append, AppendResult, Close, Command, CommitOffsets, DeleteRecords, FetchOffsets, FetchedOffsets,
-    FindMarks, FindOffsets, FindProducers, FoundOffset, OffsetAnswer, OffsetQuery, Open, Publish, Read,
+    FindMarks, FindOffsets, FindProducers, FoundOffset, Held, OffsetAnswer, OffsetQuery, Open, Publish, Read,
     ReadAnswer, ReadPartition, Watch, WatchedPartition,
 };
 pub(crate) use local::io_error;

@@ -97,6 +97,13 @@ apis! {
     OffsetFetch = 9, "1-10", offset_fetch::OffsetFetchRequest, offset_fetch::OffsetFetchResponse;
     FindCoordinator = 10, "0-6",
         find_coordinator::FindCoordinatorRequest, find_coordinator::FindCoordinatorResponse;
+    JoinGroup = 11, "0-9", join_group::JoinGroupRequest, join_group::JoinGroupResponse;
+    Heartbeat = 12, "0-4", heartbeat::HeartbeatRequest, heartbeat::HeartbeatResponse;
+    LeaveGroup = 13, "0-5", leave_group::LeaveGroupRequest, leave_group::LeaveGroupResponse;
+    SyncGroup = 14, "0-5", sync_group::SyncGroupRequest, sync_group::SyncGroupResponse;
+    DescribeGroups = 15, "0-6",
+        describe_groups::DescribeGroupsRequest, describe_groups::DescribeGroupsResponse;
+    ListGroups = 16, "0-5", list_groups::ListGroupsRequest, list_groups::ListGroupsResponse;
     ApiVersions = 18, "0-4", api_versions::ApiVersionsRequest, api_versions::ApiVersionsResponse;
     CreateTopics = 19, "2-7", create_topics::CreateTopicsRequest, create_topics::CreateTopicsResponse;
     DeleteTopics = 20, "1-6", delete_topics::DeleteTopicsRequest, delete_topics::DeleteTopicsResponse;
@@ -111,9 +118,11 @@ apis! {
         describe_configs::DescribeConfigsRequest, describe_configs::DescribeConfigsResponse;
     CreatePartitions = 37, "0-3",
         create_partitions::CreatePartitionsRequest, create_partitions::CreatePartitionsResponse;
+    DeleteGroups = 42, "0-2", delete_groups::DeleteGroupsRequest, delete_groups::DeleteGroupsResponse;
     ListPartitionReassignments = 46, "0",
         list_partition_reassignments::ListPartitionReassignmentsRequest,
         list_partition_reassignments::ListPartitionReassignmentsResponse;
+    OffsetDelete = 47, "0", offset_delete::OffsetDeleteRequest, offset_delete::OffsetDeleteResponse;
     DescribeCluster = 60, "0-2",
         describe_cluster::DescribeClusterRequest, describe_cluster::DescribeClusterResponse;
     DescribeProducers = 61, "0",
