@@ -1,5 +1,5 @@
-//! Every family of Kafka clients, unmodified, makes topics, produces with every codec and every acks, and
-//! reads the same records back: the programs of bench/clients. Each test sets its clients up itself, below
+//! Every family of Kafka clients, unmodified, makes topics, produces with every codec and every acks,
+//! reads the same records back and shares them in groups: the programs of bench/clients. Each test sets its clients up itself, below
 //! `target/clients`; `cargo ci clients` runs them.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
 
@@ -19,6 +19,7 @@ const COMBINATIONS: u32 = 15;
 /// A broker as it starts by itself, and one with plain system calls where the kernel refuses io_uring.
 fn brokers() -> [Broker; 2] {
     let mut options = LogmillOptions::new(env!("CARGO_BIN_EXE_logmill"));
+    options.properties.push(("group.initial.rebalance.delay.ms".to_owned(), "100".to_owned()));
     // Of topics that are made on the way; the programs that make their own ask for as many.
     options.properties.push(("num.partitions".to_owned(), "2".to_owned()));
     let mut without_ring = options.clone();

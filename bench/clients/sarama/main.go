@@ -3,8 +3,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -87,6 +89,141 @@ func roundTrip(bootstrap, topic string, codec sarama.CompressionCodec, acks sara
 	return consumer.Close()
 }
 
+// A member of a group, that reads in goroutines of its own.
+type member struct {
+	group    sarama.ConsumerGroup
+	lock     sync.Mutex
+	assigned []int32
+	last     map[int32]int64
+}
+
+func (m *member) Setup(session sarama.ConsumerGroupSession) error {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	for _, claims := range session.Claims() {
+		m.assigned = claims
+	}
+	return nil
+}
+
+func (m *member) Cleanup(session sarama.ConsumerGroupSession) error {
+	session.Commit()
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.assigned = nil
+	return nil
+}
+
+func (m *member) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	for record := range claim.Messages() {
+		m.lock.Lock()
+		m.last[record.Partition] = record.Offset
+		m.lock.Unlock()
+		session.MarkMessage(record, "")
+	}
+	return nil
+}
+
+func join(bootstrap, topic string) (*member, error) {
+	config := sarama.NewConfig()
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	config.Consumer.Offsets.AutoCommit.Enable = false
+	group, err := sarama.NewConsumerGroup([]string{bootstrap}, "sarama", config)
+	if err != nil {
+		return nil, err
+	}
+	joined := &member{group: group, last: map[int32]int64{}}
+	go func() {
+		// Returns at every rebalance, and with an error when the group is closed.
+		for group.Consume(context.Background(), []string{topic}, joined) == nil {
+		}
+	}()
+	return joined, nil
+}
+
+func (m *member) has(of ...int32) bool {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	count := 0
+	for _, partition := range m.assigned {
+		for _, wanted := range of {
+			if partition == wanted {
+				count++
+			}
+		}
+	}
+	return count == len(of) && len(m.assigned) == len(of)
+}
+
+func (m *member) hasRead(partition int32) bool {
+	if !m.has(partition) {
+		return false
+	}
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return m.last[partition] == records/partitions-1
+}
+
+func waitUntil(what string, holds func() bool) error {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not in time: %s", what)
+		}
+	}
+	return nil
+}
+
+// Two members share a topic; a third one goes on where they stopped.
+func share(bootstrap, topic string) error {
+	var both [2]*member
+	for index := range both {
+		var err error
+		if both[index], err = join(bootstrap, topic); err != nil {
+			return err
+		}
+	}
+	each := func() bool {
+		return both[0].hasRead(0) && both[1].hasRead(1) || both[0].hasRead(1) && both[1].hasRead(0)
+	}
+	if err := waitUntil("each member has read a partition of its own", each); err != nil {
+		return err
+	}
+	// Each commits when its session ends.
+	for _, one := range both {
+		if err := one.group.Close(); err != nil {
+			return err
+		}
+	}
+	admin, err := sarama.NewClusterAdmin([]string{bootstrap}, sarama.NewConfig())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	committed, err := admin.ListConsumerGroupOffsets("sarama", nil)
+	if err != nil {
+		return err
+	}
+	for partition := range int32(partitions) {
+		if found := committed.GetBlock(topic, partition); found == nil || found.Offset != records/partitions {
+			return fmt.Errorf("committed of partition %d: %v", partition, found)
+		}
+	}
+	third, err := join(bootstrap, topic)
+	if err != nil {
+		return err
+	}
+	if err := waitUntil("the third has both partitions", func() bool { return third.has(0, 1) }); err != nil {
+		return err
+	}
+	third.lock.Lock()
+	read := len(third.last)
+	third.lock.Unlock()
+	if read > 0 {
+		return fmt.Errorf("reads again")
+	}
+	return third.group.Close()
+}
+
 func main() {
 	codecs := []sarama.CompressionCodec{
 		sarama.CompressionNone, sarama.CompressionGZIP, sarama.CompressionSnappy,
@@ -101,6 +238,10 @@ func main() {
 				os.Exit(1)
 			}
 		}
+	}
+	if err := share(os.Args[1], "sarama-zstd--1"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	fmt.Printf("sarama: %d combinations\n", len(codecs)*len(acks))
 }
