@@ -7,21 +7,30 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::omb::Files;
 use super::print;
 use super::{Acks, Codec, Keys, LoadError, Outcome, Phase, Rate, Target, Workload, run_until};
 use crate::rig::Error;
 
 /// What a process ends with that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+/// Where a broker listens that nobody told otherwise.
+const BOOTSTRAP: &str = "localhost:9092";
 /// What is under way in the end comes in so soon, as a rule.
 const SHORT_DRAIN_S: f64 = 0.5;
 
 /// Loads a broker, Kafka's or ours, and measures. Latency counts from when a message was due.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// Brokers to begin with, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "localhost:9092")]
+    /// Brokers to begin with, separated by commas [default: the driver's, or localhost:9092].
+    #[arg(long, value_delimiter = ',')]
     bootstrap: Vec<String>,
+    /// A workload of OpenMessaging Benchmark, in YAML; options change it.
+    #[arg(long)]
+    workload: Option<PathBuf>,
+    /// A driver for Kafka of OpenMessaging Benchmark, in YAML; options change it.
+    #[arg(long)]
+    driver: Option<PathBuf>,
     /// Messages a second, all producers together [default: as fast as it goes].
     #[arg(long, conflicts_with = "rate_mb")]
     rate: Option<f64>,
@@ -107,7 +116,7 @@ pub struct RunArgs {
     #[arg(long)]
     threads: Option<usize>,
     /// A load as JSON, as the output of an earlier run has it under `workload`; options change it.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["workload", "driver"])]
     load: Option<PathBuf>,
     /// Process of the broker, to count what it uses.
     #[arg(long)]
@@ -149,7 +158,8 @@ impl RunArgs {
     }
 
     fn measure(&self, stop: &AtomicBool) -> Result<Outcome, LoadError> {
-        let (workload, target) = (self.workload()?, self.target());
+        let (workload, bootstrap) = self.workload()?;
+        let target = Target { bootstrap, pid: self.pid, data: self.data.clone() };
         if !self.quiet {
             eprintln!("{}\n{}", print::introduction(&workload), print::HEAD);
         }
@@ -168,22 +178,25 @@ impl RunArgs {
         Ok(outcome)
     }
 
-    fn target(&self) -> Target {
-        Target { bootstrap: self.bootstrap.clone(), pid: self.pid, data: self.data.clone() }
-    }
-
-    fn workload(&self) -> Result<Workload, LoadError> {
-        let mut workload = match &self.load {
-            None => Workload::default(),
-            Some(path) => {
-                let text = fs::read(path).map_err(LoadError::io(format!("reading {}", path.display())))?;
-                serde_json::from_slice(&text)
-                    .map_err(|error| LoadError::Workload(format!("{}: {error}", path.display())))?
-            }
+    /// What to run, and where.
+    fn workload(&self) -> Result<(Workload, Vec<String>), LoadError> {
+        let mut files = Files::read(self.workload.as_deref(), self.driver.as_deref())?;
+        for warning in &files.warnings {
+            eprintln!("logmill: warning: {warning}");
+        }
+        if let Some(path) = &self.load {
+            let text = fs::read(path).map_err(LoadError::io(format!("reading {}", path.display())))?;
+            files.workload = serde_json::from_slice(&text)
+                .map_err(|error| LoadError::Workload(format!("{}: {error}", path.display())))?;
+        }
+        self.change(&mut files.workload);
+        files.workload.check()?;
+        let bootstrap = match (self.bootstrap.is_empty(), files.bootstrap.is_empty()) {
+            (false, _) => self.bootstrap.clone(),
+            (true, false) => files.bootstrap,
+            (true, true) => vec![BOOTSTRAP.into()],
         };
-        self.change(&mut workload);
-        workload.check()?;
-        Ok(workload)
+        Ok((files.workload, bootstrap))
     }
 
     fn change(&self, workload: &mut Workload) {

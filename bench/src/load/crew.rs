@@ -24,9 +24,10 @@ pub(super) enum Job {
     Consume(ConsumerJob),
 }
 
-/// Running threads. They end when the stage says so.
+/// Running threads. They end when the stage says so, or with this.
 pub(super) struct Crew {
     members: Vec<Member>,
+    shared: Arc<Shared>,
 }
 
 struct Member {
@@ -52,7 +53,7 @@ impl Crew {
         }
         let members = shares.into_iter().map(|jobs| Member::start(jobs, shared));
         let members = members.collect::<io::Result<_>>().map_err(LoadError::io("starting a thread"))?;
-        Ok(Crew { members })
+        Ok(Crew { members, shared: Arc::clone(shared) })
     }
 
     /// How many threads.
@@ -82,15 +83,22 @@ impl Crew {
         self.members.iter().map(|member| thread_cpu(member.id)).sum()
     }
 
-    /// Waits until all threads have ended.
-    pub(super) fn join(self, into: &mut Figures) {
-        for member in self.members {
-            if member.thread.join().is_err() {
+    /// Ends the threads, waits for them, and takes what they counted in the end.
+    pub(super) fn end(&mut self, into: &mut Figures) {
+        self.shared.stage.send_replace(Stage::Stop);
+        for member in self.members.drain(..) {
+            if member.thread.join().is_err() && !thread::panicking() {
                 // The thread has said why. Its figures are no longer to be trusted, nor are the others'.
                 panic!("a thread of the load panicked");
             }
             into.add(&lock(&member.counter));
         }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.end(&mut Figures::default());
     }
 }
 

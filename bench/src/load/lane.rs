@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::Clock;
+use super::request::Frame;
 use super::wire::{Frames, connect};
 
 /// How long a connection may take.
@@ -19,7 +20,7 @@ pub(super) enum Event {
     /// It is connected.
     Up,
     /// A frame was written whole; its memory can be used again.
-    Written { frame: Vec<u8>, at_us: u64 },
+    Written { frame: Frame, at_us: u64 },
     /// An answer came.
     Answered { frame: Bytes, at_us: u64 },
     /// The connection is no more.
@@ -34,7 +35,7 @@ pub(super) struct LaneId {
 }
 
 /// Where a lane's frames go in.
-pub(super) type Outbox = UnboundedSender<Vec<u8>>;
+pub(super) type Outbox = UnboundedSender<Frame>;
 
 /// Starts one. Its task ends when the outbox is dropped or the connection is lost.
 pub(super) fn open(
@@ -57,14 +58,14 @@ pub(super) fn open(
 async fn run(
     address: &str,
     clock: Clock,
-    mut frames: UnboundedReceiver<Vec<u8>>,
+    mut frames: UnboundedReceiver<Frame>,
     say: impl Fn(Event) -> bool,
 ) -> io::Result<()> {
     let (reader, mut writer) = connect(address, CONNECT_MAX).await?.into_split();
     say(Event::Up);
     let write = async {
         while let Some(frame) = frames.recv().await {
-            writer.write_all(&frame).await?;
+            writer.write_all(&frame.bytes).await?;
             say(Event::Written { frame, at_us: clock.now_us() });
         }
         io::Result::Ok(())

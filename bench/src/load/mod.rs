@@ -12,7 +12,8 @@
 //!   lane       a connection in its own task
 //! cluster    brokers and leaders             topics     made, looked at, deleted
 //! wire       frames, one question at a time  clock      microseconds, and an alarm as exact
-//! latency    histograms                      print      for people
+//! latency    histograms                      properties the Java clients' settings, and what each is here
+//! command    arguments, exit codes           print      for people
 //! ```
 //!
 //! Every message has a moment at which it is due. Its latency counts from there, whether or not the client could send
@@ -29,10 +30,12 @@ mod figures;
 mod keys;
 mod lane;
 mod latency;
+mod omb;
 mod outcome;
 mod pending;
 mod print;
 mod producer;
+mod properties;
 mod request;
 mod run;
 mod schedule;

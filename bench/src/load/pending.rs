@@ -31,6 +31,15 @@ pub(super) struct Batch {
     due: DueTimes,
 }
 
+#[cfg(test)]
+impl Batch {
+    /// So many messages, all due at once.
+    pub(super) fn of(partition: i32, count: u32) -> Batch {
+        let due = DueTimes::Same(0);
+        Batch { partition, number: 0, sequence: 0, count, bytes: 0, made_us: 0, keys: Box::default(), due }
+    }
+}
+
 /// When the messages of a batch were due.
 #[derive(Debug)]
 enum DueTimes {

@@ -57,9 +57,10 @@ pub(super) fn introduction(workload: &Workload) -> String {
     let producers = match workload.producers {
         0 => "nobody sends".to_owned(),
         count => format!(
-            "{} x {} B from {count} producers, {rate}, batches of {} B, linger {} ms, codec {:?}, acks {:?}{}",
+            "{}: values of {} B from {} a topic, {rate}, batches of {} B, linger {} ms, codec {:?}, acks {:?}{}",
             workload.name,
             workload.message_bytes,
+            number(count, "producer"),
             workload.batch_bytes,
             workload.linger_ms,
             workload.codec,
@@ -68,9 +69,16 @@ pub(super) fn introduction(workload: &Workload) -> String {
         ),
     };
     format!(
-        "{producers}; {} topics of {} partitions, {} x {} consumers{backlog}",
-        workload.topics, workload.partitions, workload.subscriptions, workload.consumers
+        "{producers}; {} of {}, {} of {}{backlog}",
+        number(workload.topics, "topic"),
+        number(workload.partitions, "partition"),
+        number(workload.subscriptions, "subscription"),
+        number(workload.consumers, "consumer")
     )
+}
+
+fn number(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// The table in the end.
@@ -107,14 +115,15 @@ pub(super) fn table(outcome: &Outcome) -> String {
         say(format!("backlog      read in {seconds:.1} s"));
     }
     say(format!(
-        "client       {:.2} CPU s on {} threads, {:.3} CPU s/GB sent and read",
-        outcome.client.cpu_s, outcome.client.threads, outcome.client.cpu_s_per_gb
+        "client       {:.2} CPU s on {}, {:.3} CPU s/GB sent and read",
+        outcome.client.cpu_s,
+        number(outcome.client.threads as u32, "thread"),
+        outcome.client.cpu_s_per_gb
     ));
     if let Some(process) = &outcome.process {
         let gigabytes = (outcome.published.bytes + outcome.consumed.bytes) as f64 / 1e9;
         say(format!(
-            "process {:<5}{:.2} CPU s (user {:.2}, system {:.2}), {:.3} CPU s/GB sent and read, {:.0} MB resident at most",
-            process.pid,
+            "broker       {:.2} CPU s (user {:.2}, system {:.2}), {:.3} CPU s/GB sent and read, {:.0} MB resident at most",
             process.cpu_s(),
             process.user_s,
             process.system_s,

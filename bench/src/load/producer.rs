@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,12 +16,14 @@ use super::cluster::{Layout, RETRY_AFTER};
 use super::figures::{Counter, Shared, Stage, lock};
 use super::lane::{self, Event, LaneId, Outbox};
 use super::pending::{Batch, Due, Source};
-use super::request::{self, Answer};
+use super::request::{self, Answer, Frame};
 use super::template::Templates;
 use super::workload::Acks;
 
 /// Longest sleep of a producer that has nothing to do.
 const SLEEP_MAX_US: u64 = 100_000;
+/// Attempts to reach a broker that never answered.
+const ATTEMPTS_MAX: u32 = 5;
 /// Shortest sleep until a message is due: finer is a wake for each message, which at high rates costs more than
 /// the message.
 const SLEEP_MIN_US: u64 = 50;
@@ -69,10 +72,12 @@ struct Lane {
     attempt: u32,
     outbox: Option<Outbox>,
     is_up: bool,
+    /// Whether it ever was.
+    has_been_up: bool,
     /// What was sent and not answered, the oldest first.
     in_flight: VecDeque<Request>,
     /// Frames that can be used again.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Frame>,
     next_id: i32,
     not_before_us: u64,
 }
@@ -318,7 +323,7 @@ impl Producer {
             return Ok(());
         };
         match event {
-            Event::Up => lane.is_up = true,
+            Event::Up => (lane.is_up, lane.has_been_up) = (true, true),
             Event::Written { frame, at_us } => {
                 lane.spare.push(frame);
                 if self.shared.workload.acks == Acks::Zero
@@ -348,7 +353,7 @@ impl Producer {
                     self.settle(batch, answer, at_us)?;
                 }
             }
-            Event::Lost(error) => self.lost(id.broker, &error)?,
+            Event::Lost(error) => self.lost(id.broker, error)?,
         }
         Ok(())
     }
@@ -416,14 +421,22 @@ impl Producer {
         Ok(())
     }
 
-    fn lost(&mut self, broker: i32, error: &std::io::Error) -> Result<(), LoadError> {
+    fn lost(&mut self, broker: i32, error: io::Error) -> Result<(), LoadError> {
         let now = self.shared.clock.now_us();
         let lane = self.lanes.get_mut(&broker).expect("looked up by the caller");
         lane.outbox = None;
         lane.is_up = false;
         lane.not_before_us = now + RETRY_AFTER.as_micros() as u64;
         let requests = std::mem::take(&mut lane.in_flight);
+        let never_up = !lane.has_been_up && lane.attempt >= ATTEMPTS_MAX;
         let address = self.layout.brokers.get(&broker).cloned().unwrap_or_default();
+        if never_up {
+            // As a rule an address that brokers advertise and this machine does not reach.
+            return Err(LoadError::NoBroker {
+                address: format!("{address}, where broker {broker} is said to be"),
+                source: error,
+            });
+        }
         self.last_fault = format!("broker {broker} at {address}: {error}");
         lock(&self.figures).totals.connections_lost += 1;
         self.refresh_soon(now);
@@ -479,6 +492,7 @@ impl Lane {
             attempt: 0,
             outbox: None,
             is_up: false,
+            has_been_up: false,
             in_flight: VecDeque::new(),
             spare: Vec::new(),
             next_id: 0,

@@ -10,7 +10,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceReq
 use kafka_protocol::protocol::StrBytes;
 
 use super::LoadError;
-use super::batch::Stamp;
+use super::batch::{Stamp, put};
 use super::clock::Clock;
 use super::pending::{Batch, Source};
 use super::template::{Content, Templates};
@@ -22,6 +22,16 @@ use super::workload::Acks;
 const TIMEOUT_MS: i32 = 30_000;
 /// From this version on lengths are varints, and every structure ends with its tagged fields.
 const FLEXIBLE_FROM: i16 = 9;
+/// Behind the length, the API's key and its version.
+const CORRELATION_ID_AT: usize = 8;
+
+/// A request as it goes out; its memory and often its bytes serve the next one.
+#[derive(Default)]
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    /// Of each batch in it: the partition, how many bytes, and which of the pool of templates.
+    shape: Vec<(i32, u32, usize)>,
+}
 
 /// What a request has beside its batches.
 pub(super) struct Envelope<'a> {
@@ -37,7 +47,7 @@ impl Envelope<'_> {
     /// Writes the request over what `frame` held, and into each batch how many bytes it took.
     pub(super) fn write(
         &self,
-        frame: &mut Vec<u8>,
+        frame: &mut Frame,
         batches: &mut [Batch],
         source: &Source,
         templates: &mut Templates,
@@ -51,36 +61,44 @@ impl Envelope<'_> {
             first_unix_us: due(batch, 0),
             is_coded,
         };
-        let mut picks = Vec::with_capacity(batches.len());
-        let mut partitions = Vec::with_capacity(batches.len());
-        for batch in &mut *batches {
+        if frame.holds(batches, templates) {
+            put(&mut frame.bytes, CORRELATION_ID_AT, self.correlation_id.to_be_bytes());
+            batches.iter_mut().zip(&frame.shape).for_each(|(batch, (_, bytes, _))| batch.bytes = *bytes);
+        } else {
+            frame.shape.clear();
+            let mut partitions = Vec::with_capacity(batches.len());
+            for batch in &mut *batches {
+                let due_unix_us = |index| due(batch, index);
+                let content = Content { stamp: stamp(batch), due_unix_us: &due_unix_us, keys: &batch.keys };
+                let (pick, records) = templates.begin(&content);
+                batch.bytes = records.len() as u32;
+                frame.shape.push((batch.partition, batch.bytes, pick));
+                let data = PartitionProduceData::default().with_index(batch.partition);
+                partitions.push(data.with_records(Some(records)));
+            }
+            self.encode(&mut frame.bytes, partitions)?;
+        }
+        // From the end: what stands in front of the first batch has no fixed length.
+        let mut end = frame.bytes.len() - 2 * self.tags();
+        for (batch, (_, _, pick)) in batches.iter().zip(&frame.shape).rev() {
+            end -= self.tags();
+            let begin = end - batch.bytes as usize;
             let due_unix_us = |index| due(batch, index);
             let content = Content { stamp: stamp(batch), due_unix_us: &due_unix_us, keys: &batch.keys };
-            let (pick, records) = templates.begin(&content);
-            picks.push(pick);
-            batch.bytes = records.len() as u32;
-            partitions.push(
-                PartitionProduceData::default().with_index(batch.partition).with_records(Some(records)),
-            );
+            templates.finish(*pick, &mut frame.bytes[begin..end], &content);
+            end = begin - self.length_bytes(batch.bytes) - size_of::<i32>();
         }
+        Ok(())
+    }
+
+    fn encode(&self, frame: &mut Vec<u8>, partitions: Vec<PartitionProduceData>) -> io::Result<()> {
         let topic =
             TopicProduceData::default().with_name(topic_name(self.topic)).with_partition_data(partitions);
         let request = ProduceRequest::default()
             .with_acks(self.acks.code())
             .with_timeout_ms(TIMEOUT_MS)
             .with_topic_data(vec![topic]);
-        write_request(frame, self.version, self.correlation_id, &request)?;
-        // From the end: what stands in front of the first batch has no fixed length.
-        let mut end = frame.len() - 2 * self.tags();
-        for (batch, pick) in batches.iter().zip(picks).rev() {
-            end -= self.tags();
-            let begin = end - batch.bytes as usize;
-            let due_unix_us = |index| due(batch, index);
-            let content = Content { stamp: stamp(batch), due_unix_us: &due_unix_us, keys: &batch.keys };
-            templates.finish(pick, &mut frame[begin..end], &content);
-            end = begin - self.length_bytes(batch.bytes) - size_of::<i32>();
-        }
-        Ok(())
+        write_request(frame, self.version, self.correlation_id, &request)
     }
 
     /// Bytes that end a structure without tagged fields.
@@ -94,6 +112,16 @@ impl Envelope<'_> {
             true => (u32::BITS - (len + 1).leading_zeros()).div_ceil(7) as usize,
             false => size_of::<i32>(),
         }
+    }
+}
+
+impl Frame {
+    /// Whether the request that it held differs from one of these batches in stamps only.
+    fn holds(&self, batches: &[Batch], templates: &Templates) -> bool {
+        self.shape.len() == batches.len()
+            && batches.iter().zip(&self.shape).all(|(batch, (partition, bytes, pick))| {
+                batch.partition == *partition && templates.bytes(*pick, batch.count) == Some(*bytes)
+            })
     }
 }
 
@@ -134,4 +162,104 @@ pub(super) fn read_answer(frame: Bytes, version: i16) -> Result<(i32, BTreeMap<i
     let answer =
         |code, message: Option<StrBytes>| Answer { code, message: message.map(|text| text.to_string()) };
     Ok((id, partitions.map(|p| (p.index, answer(p.error_code, p.error_message))).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::RequestHeader;
+    use kafka_protocol::protocol::Decodable;
+    use kafka_protocol::records::RecordBatchDecoder;
+
+    use super::super::Workload;
+    use super::*;
+
+    #[test]
+    fn every_version_has_its_batches_where_they_are_stamped() {
+        let workload = Workload { message_bytes: 100, ..Workload::default() };
+        let source = Source::new(&workload, 16, 0, 1);
+        for version in 3..=11 {
+            let mut templates = Templates::new(&workload).unwrap();
+            // Lengths of one, two and three bytes as varints.
+            let mut batches: Vec<Batch> = [1, 3, 140, 2]
+                .iter()
+                .zip(0..)
+                .map(|(count, partition)| Batch::of(partition, *count))
+                .collect();
+            let envelope = Envelope {
+                topic: "topic",
+                version,
+                correlation_id: 9,
+                acks: Acks::All,
+                producer: Some((5, 0)),
+                clock: Clock::start(),
+            };
+            let mut frame = Frame::default();
+            envelope.write(&mut frame, &mut batches, &source, &mut templates).unwrap();
+            let mut bytes = Bytes::from(frame.bytes).split_off(4);
+            let header = if version >= FLEXIBLE_FROM { 2 } else { 1 };
+            RequestHeader::decode(&mut bytes, header).unwrap();
+            let request = ProduceRequest::decode(&mut bytes, version).unwrap();
+            let partitions = &request.topic_data[0].partition_data;
+            for (data, batch) in partitions.iter().zip(&batches) {
+                assert_eq!(data.index, batch.partition, "version {version}");
+                let mut records = data.records.clone().unwrap();
+                assert_eq!(records.len() as u32, batch.bytes, "version {version}");
+                // Its checksum is verified.
+                let set = RecordBatchDecoder::decode(&mut records).unwrap();
+                assert_eq!(set.records.len() as u32, batch.count, "version {version}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_used_again_differs_in_stamps_only() {
+        let workload = Workload { message_bytes: 100, ..Workload::default() };
+        let source = Source::new(&workload, 16, 0, 1);
+        let mut templates = Templates::new(&workload).unwrap();
+        let write =
+            |frame: &mut Frame, templates: &mut Templates, correlation_id, sequence, counts: [u32; 2]| {
+                let mut batches = [Batch::of(0, counts[0]), Batch::of(1, counts[1])];
+                batches[1].sequence = sequence;
+                let envelope = Envelope {
+                    topic: "topic",
+                    version: 9,
+                    correlation_id,
+                    acks: Acks::One,
+                    producer: Some((5, 0)),
+                    clock: Clock::start(),
+                };
+                envelope.write(frame, &mut batches, &source, templates).unwrap();
+            };
+        let read = |frame: &Frame| {
+            let mut bytes = Bytes::from(frame.bytes.clone()).split_off(4);
+            let id = RequestHeader::decode(&mut bytes, 2).unwrap().correlation_id;
+            let request = ProduceRequest::decode(&mut bytes, 9).unwrap();
+            let mut records = request.topic_data[0].partition_data[1].records.clone().unwrap();
+            let set = RecordBatchDecoder::decode(&mut records).unwrap();
+            (id, set.records[0].sequence, set.records.len())
+        };
+        let mut frame = Frame::default();
+        for (id, sequence, counts) in [(1, 10, [4, 7]), (2, 17, [4, 7]), (3, 24, [7, 4])] {
+            write(&mut frame, &mut templates, id, sequence, counts);
+            assert_eq!(read(&frame), (id, sequence, counts[1] as usize));
+        }
+        let before = frame.shape.clone();
+        write(&mut frame, &mut templates, 4, 28, [7, 4]);
+        assert_eq!(frame.shape, before, "nothing was copied anew: the pool goes on with each copy");
+    }
+
+    #[test]
+    fn a_batch_out_of_order_is_sent_again_only_behind_one_that_failed() {
+        let answer = |error: ResponseError| Answer { code: error.code(), message: None };
+        let out_of_order = answer(ResponseError::OutOfOrderSequenceNumber);
+        assert_eq!(out_of_order.verdict(true), Verdict::Again(ResponseError::OutOfOrderSequenceNumber));
+        assert_eq!(out_of_order.verdict(false), Verdict::Never(ResponseError::OutOfOrderSequenceNumber));
+        let moved = answer(ResponseError::NotLeaderOrFollower);
+        assert_eq!(moved.verdict(false), Verdict::Again(ResponseError::NotLeaderOrFollower));
+        // Retriable by its definition; bytes of ours that are damaged stay damaged.
+        let damaged = answer(ResponseError::CorruptMessage);
+        assert_eq!(damaged.verdict(false), Verdict::Never(ResponseError::CorruptMessage));
+        assert_eq!(answer(ResponseError::DuplicateSequenceNumber).verdict(false), Verdict::Stored);
+        assert_eq!(Answer { code: 0, message: None }.verdict(false), Verdict::Stored);
+    }
 }

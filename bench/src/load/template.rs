@@ -112,6 +112,11 @@ impl Templates {
         (self.next, template.bytes.slice(..template.end(content.stamp.count)))
     }
 
+    /// Bytes of a batch that `begin` would give, when they depend on nothing else.
+    pub(super) fn bytes(&self, pick: usize, count: u32) -> Option<u32> {
+        (self.codec == Codec::None).then(|| self.pool[pick].end(count) as u32)
+    }
+
     fn compressed(&mut self, content: &Content<'_>) -> Bytes {
         let count = content.stamp.count;
         if self.has_keys {
@@ -284,4 +289,115 @@ fn compress(codec: Codec, batch: &[u8]) -> Bytes {
     done.expect("compressing into memory does not fail");
     put(&mut compressed, 21, (attributes as i16).to_be_bytes());
     compressed.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::records::RecordBatchDecoder;
+
+    use super::super::batch::BatchView;
+    use super::*;
+
+    const DUE_US: u64 = 1_700_000_000_000_000;
+
+    fn content<'a>(stamp: Stamp, due: &'a dyn Fn(u32) -> u64, keys: &'a [u32]) -> Content<'a> {
+        Content { stamp, due_unix_us: due, keys }
+    }
+
+    fn stamp(templates: &Templates, count: u32) -> Stamp {
+        Stamp {
+            count,
+            producer: Some((77, 3)),
+            sequence: 1_000,
+            first_unix_us: DUE_US + 437,
+            is_coded: templates.is_coded(),
+        }
+    }
+
+    /// A batch as it goes out.
+    fn made(workload: &Workload, count: u32, keys: &[u32]) -> Vec<u8> {
+        let mut templates = Templates::new(workload).unwrap();
+        let due = |index| DUE_US + 437 + u64::from(index) * 250;
+        let content = content(stamp(&templates, count), &due, keys);
+        let (pick, bytes) = templates.begin(&content);
+        let mut batch = bytes.to_vec();
+        templates.finish(pick, &mut batch, &content);
+        batch
+    }
+
+    fn due_times(workload: &Workload, batch: &[u8]) -> Vec<(u64, u64)> {
+        let mut times = Vec::new();
+        let view = BatchView::first_of(batch).unwrap();
+        assert_eq!((view.len(), view.checksums().0), (batch.len(), view.checksums().1));
+        view.due_times(Templates::stamps_values(workload), |due, count| times.push((due - DUE_US, count)));
+        times
+    }
+
+    #[test]
+    fn every_codec_makes_batches_that_another_client_reads() {
+        for codec in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            for keys in [Keys::None, Keys::Random] {
+                let workload = Workload { codec, keys, ..Workload::default() };
+                let numbers = if keys == Keys::None { &[][..] } else { &[5, 9_999, 0] };
+                let batch = made(&workload, 3, numbers);
+                let set = RecordBatchDecoder::decode(&mut Bytes::from(batch)).unwrap();
+                assert_eq!(set.records.len(), 3, "{codec:?}");
+                for (index, record) in set.records.iter().enumerate() {
+                    assert_eq!(
+                        (record.offset, record.sequence),
+                        (index as i64, 1_000 + index as i32),
+                        "{codec:?}"
+                    );
+                    assert_eq!((record.producer_id, record.producer_epoch), (77, 3), "{codec:?}");
+                    assert_eq!(record.timestamp, DUE_US as i64 / 1000, "{codec:?}");
+                    assert_eq!(record.value.as_ref().unwrap().len(), 1024, "{codec:?}");
+                    let key = numbers.get(index).map(|number| Bytes::copy_from_slice(&key(*number as usize)));
+                    assert_eq!(record.key, key, "{codec:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_tells_when_its_messages_were_due() {
+        let plain = Workload::default();
+        assert_eq!(due_times(&plain, &made(&plain, 3, &[])), [(437, 1), (687, 1), (937, 1)]);
+        // The sixteenth of a millisecond that holds the first one, from 375 to 437.5, and all with it.
+        let coded = [(375, 3)];
+        let zstd = Workload { codec: Codec::Zstd, ..plain.clone() };
+        assert_eq!(due_times(&zstd, &made(&zstd, 3, &[])), coded);
+        let small = Workload { message_bytes: 7, ..plain };
+        assert_eq!(due_times(&small, &made(&small, 3, &[])), coded);
+    }
+
+    #[test]
+    fn a_full_batch_has_as_many_records_as_its_bytes_hold() {
+        for message_bytes in [1, 8, 100, 127, 1_024, 16_000] {
+            let workload = Workload { message_bytes, ..Workload::default() };
+            let count = Templates::new(&workload).unwrap().records_max();
+            let batch = made(&workload, count, &[]);
+            assert!(batch.len() <= workload.batch_bytes, "{message_bytes}: {} bytes", batch.len());
+            // Another record would not have found room; a few bytes more are its own lengths.
+            assert!(
+                batch.len() + message_bytes + 12 > workload.batch_bytes,
+                "{message_bytes}: {}",
+                batch.len()
+            );
+        }
+        let large = Workload { message_bytes: 100_000, ..Workload::default() };
+        assert_eq!(Templates::new(&large).unwrap().records_max(), 1, "one at least");
+    }
+
+    #[test]
+    fn a_payload_file_is_every_value_and_has_to_fit() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &[9; 50]).unwrap();
+        let workload =
+            Workload { message_bytes: 50, payload_file: Some(file.path().into()), ..Workload::default() };
+        let set = RecordBatchDecoder::decode(&mut Bytes::from(made(&workload, 2, &[]))).unwrap();
+        // But for the timestamp in front.
+        assert!(set.records.iter().all(|record| record.value.as_ref().unwrap()[STAMP..] == [9; 50 - STAMP]));
+        let other = Workload { message_bytes: 51, ..workload };
+        assert!(matches!(Templates::new(&other).err(), Some(LoadError::Workload(_))));
+    }
 }

@@ -63,7 +63,7 @@ pub(super) async fn create(
     Ok(())
 }
 
-/// Waits until every partition of the topics has a leader.
+/// Waits until every partition of the topics has a leader that knows it is one.
 pub(super) async fn await_leaders(
     cluster: &Cluster,
     workload: &Workload,
@@ -71,29 +71,16 @@ pub(super) async fn await_leaders(
 ) -> Result<(), LoadError> {
     let deadline = Instant::now() + LEADERS_MAX;
     loop {
-        let why = match cluster.refresh().await {
-            Ok(layout) => {
-                let missing = topics.iter().find_map(|topic| {
-                    let partitions = match workload.existing {
-                        true => layout.partitions(topic),
-                        false => workload.partitions as usize,
-                    };
-                    let without = |partition: &usize| layout.leader(topic, *partition).is_none();
-                    (0..partitions.max(1))
-                        .find(without)
-                        .map(|partition| format!("{topic}-{partition} has no leader"))
-                });
-                match missing {
-                    None => return Ok(()),
-                    Some(missing) => missing,
-                }
-            }
-            // A broker may not have heard of a topic that another one has made.
-            Err(error @ LoadError::Refused { error: ResponseError::UnknownTopicOrPartition, .. })
+        let why = match leaderless(cluster, workload, topics).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(leaderless)) => leaderless,
+            Err(LoadError::Refused { error: ResponseError::UnknownTopicOrPartition, what, message })
                 if workload.existing =>
             {
-                return Err(error);
+                let error = ResponseError::UnknownTopicOrPartition;
+                return Err(LoadError::Refused { what, error, message });
             }
+            // A broker may not have heard of a topic that another one has made.
             Err(LoadError::Refused { error, what, .. }) if error.is_retriable() => {
                 format!("{what}: {error:?}")
             }
@@ -105,6 +92,29 @@ pub(super) async fn await_leaders(
         }
         tokio::time::sleep(RETRY_AFTER / 4).await;
     }
+}
+
+/// A partition without a leader, if there is one.
+async fn leaderless(
+    cluster: &Cluster,
+    workload: &Workload,
+    topics: &[String],
+) -> Result<Option<String>, LoadError> {
+    let layout = cluster.refresh().await?;
+    for topic in topics {
+        let partitions = match workload.existing {
+            true => layout.partitions(topic).max(1),
+            false => workload.partitions as usize,
+        };
+        let without = |partition: &usize| layout.leader(topic, *partition).is_none();
+        if let Some(partition) = (0..partitions).find(without) {
+            return Ok(Some(format!("{topic}-{partition} has no leader")));
+        }
+        // Metadata may be ahead of the leader itself. One that refuses a producer's first batch for that reason and
+        // takes the second would find the first one out of order when it is sent again.
+        offsets(cluster, topic, LATEST).await?;
+    }
+    Ok(None)
 }
 
 /// Deletes them; those that are gone are no error.

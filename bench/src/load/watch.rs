@@ -42,9 +42,8 @@ impl Part<'_> {
     }
 
     /// Ends the threads.
-    fn end(self, figures: &mut Figures) -> Result<(), LoadError> {
-        self.shared.stage.send_replace(Stage::Stop);
-        self.crew.join(figures);
+    fn end(&mut self, figures: &mut Figures) -> Result<(), LoadError> {
+        self.crew.end(figures);
         self.shared.failure().map_or(Ok(()), Err)
     }
 }

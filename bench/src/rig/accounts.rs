@@ -257,8 +257,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
             }
             slept.send(()).unwrap();
-            // Ends when the sender is dropped.
-            let _ = wait.recv();
+            assert!(wait.recv().is_err(), "it ends when the sender is dropped");
         });
         has_slept.recv().unwrap();
         accounts.look().unwrap();
