@@ -90,6 +90,8 @@ pub(crate) struct GroupDescription {
 pub(super) struct Group {
     pub(super) offsets: GroupOffsets,
     pub(super) classic: Option<ClassicGroup>,
+    /// The log tells of the group itself: it is there until the log tells of its end.
+    pub(super) is_written: bool,
     /// When somebody looks after its members next; no later than something is due.
     pub(super) alarm_ms: Option<i64>,
 }
@@ -111,7 +113,8 @@ impl Group {
 
     /// Whether nothing would be missed if it were not there.
     pub(super) fn is_nothing(&self) -> bool {
-        self.offsets.is_empty() && self.classic.as_ref().is_none_or(ClassicGroup::is_untouched)
+        let is_touched = self.classic.as_ref().is_some_and(|classic| !classic.is_untouched());
+        self.offsets.is_empty() && !self.is_written && !is_touched
     }
 
     /// Whether an offset has been kept for long enough. Those of a group with members are kept while a member
@@ -198,11 +201,14 @@ impl Coordinator {
                 }
             }
             Record::GroupMetadata { key, value: Some(value) } => {
-                self.group_or_new(&key.group).classic = Some(ClassicGroup::from_record(value));
+                let group = self.group_or_new(&key.group);
+                group.classic = Some(ClassicGroup::from_record(value));
+                group.is_written = true;
             }
             Record::GroupMetadata { key, value: None } => {
                 if let Some(group) = self.groups.get_mut(&*key.group) {
                     group.classic = None;
+                    group.is_written = false;
                     self.forget_if_nothing(&key.group);
                 }
             }
@@ -311,7 +317,7 @@ impl Coordinator {
             expired.map(|(topic, partition, _)| tombstone(name, topic, partition)).collect();
         let has_members =
             group.state() != State::Empty || group.classic.as_ref().is_some_and(|classic| !classic.is_idle());
-        if records.len() == total && !has_members && group.classic.is_some() {
+        if records.len() == total && !has_members && group.is_written {
             records.push(end_of(name));
         }
         records

@@ -89,7 +89,9 @@ impl Slot {
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let key = GroupMetadataKey { group: group.clone() };
-        self.append(engine, id, &[Record::GroupMetadata { key, value: Some(value) }], now_ms)
+        self.append(engine, id, &[Record::GroupMetadata { key, value: Some(value) }], now_ms)?;
+        self.coordinator.group_or_new(group).is_written = true;
+        Ok(())
     }
 
     pub(super) fn last(&self) -> RestsOn {
@@ -349,8 +351,8 @@ mod tests {
 
     use super::*;
     use crate::config::topic_name::CONSUMER_OFFSETS;
-    use crate::group::NewOffset;
     use crate::group::records::tests::apaches_commits;
+    use crate::group::{Join, NewOffset};
     use crate::wire::Text;
 
     const NOW_MS: i64 = 1_795_257_924_194;
@@ -562,6 +564,80 @@ mod tests {
         let refused = coordinators.commit(&mut shard, ID, &large, NOW_MS).unwrap_err();
         assert_eq!(refused, ErrorCode::UnknownServerError);
         assert_eq!(offsets(&coordinators), [(0, 7)]);
+    }
+
+    fn join(coordinators: &mut Coordinators, shard: &mut Shard, group: &'static str) -> Told {
+        let join = Join {
+            member_id: Text::EMPTY,
+            fresh_id: "fresh".to_owned(),
+            comes_back_with_id: true,
+            knows_skipping: true,
+            instance: None,
+            client_id: "client".into(),
+            client_host: "/127.0.0.1".into(),
+            session_ms: 10_000,
+            rebalance_ms: 60_000,
+            protocol_type: "consumer".into(),
+            protocols: vec![("range".into(), Bytes::new())],
+            reason: None,
+        };
+        let (reply, _) = tokio::sync::oneshot::channel();
+        coordinators.join(shard, ID, &Text::from_static(group), &join, reply, NOW_MS);
+        let mut told = coordinators.take_told();
+        assert_eq!(told.len(), 1);
+        told.remove(0)
+    }
+
+    fn names(coordinators: &Coordinators) -> Vec<String> {
+        let lists = coordinators.list().into_iter().flat_map(|(list, _)| list);
+        lists.map(|group| group.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_group_is_there_from_the_first_join_until_nothing_of_it_is_kept_any_more() {
+        let disk = disk();
+        let mut shard = shard_on(&disk);
+        let mut coordinators = opened(&mut shard);
+        let Told::Join(_, answer, rests_on) = join(&mut coordinators, &mut shard, "billing") else {
+            panic!()
+        };
+        assert_eq!(answer.code, ErrorCode::MemberIdRequired);
+        assert!(rests_on.is_some(), "the answer waits for what was written");
+        shard.stop().unwrap();
+        let mut shard = shard_on(&disk);
+        let mut coordinators = opened(&mut shard);
+        assert_eq!(names(&coordinators), ["billing"]);
+        coordinators.pass_time(&mut shard, NOW_MS + 1_000);
+        assert_eq!(names(&coordinators), [""; 0]);
+        shard.stop().unwrap();
+        assert_eq!(names(&opened(&mut shard_on(&disk))), [""; 0]);
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_written_is_not_made() {
+        let disk = disk();
+        let mut shard = shard_on(&disk);
+        let mut coordinators = opened(&mut shard);
+        shard.fail_dir(0);
+        let Told::Join(_, answer, _) = join(&mut coordinators, &mut shard, "billing") else { panic!() };
+        assert_eq!(answer.code, ErrorCode::NotCoordinator);
+        assert_eq!(names(&coordinators), [""; 0]);
+    }
+
+    #[test]
+    fn offsets_expire_behind_their_retention_and_the_start_after_it_knows() {
+        let disk = disk();
+        let mut shard = shard_on(&disk);
+        let mut coordinators = opened(&mut shard);
+        coordinators.commit(&mut shard, ID, &commit(0, 7), NOW_MS).unwrap();
+        coordinators.commit(&mut shard, ID, &commit(1, 8), NOW_MS + 5_000).unwrap();
+        let retention_ms = settings().offsets_retention_ms;
+        coordinators.pass_time(&mut shard, NOW_MS + retention_ms - 1);
+        assert_eq!(offsets(&coordinators), [(0, 7), (1, 8)]);
+        coordinators.pass_time(&mut shard, NOW_MS + retention_ms + 1_000);
+        assert_eq!(offsets(&coordinators), [(1, 8)]);
+        shard.stop().unwrap();
+        assert_eq!(offsets(&opened(&mut shard_on(&disk))), [(1, 8)]);
     }
 
     #[test]

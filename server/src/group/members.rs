@@ -40,12 +40,21 @@ impl Coordinators {
             let answer = JoinAnswer::refusal(join.member_id.clone(), ErrorCode::UnknownMemberId);
             return self.tell(Told::Join(reply, answer, None));
         }
+        let is_new = slot.coordinator.group(name).is_none();
         let waiter = slot.enroll(Expected::Join(reply));
         let group = slot.coordinator.group_or_new(name);
         let classic = group.classic.get_or_insert_with(|| ClassicGroup::new(now_ms));
         let event = Event { group: name, now_ms, settings };
         let mut effects = Effects::default();
-        if let Joined::Replaced { group: next, value } = classic.join(join, waiter, event, &mut effects) {
+        let unborn = is_new.then(|| classic.to_record());
+        let joined = classic.join(join, waiter, event, &mut effects);
+        // As in Apache Kafka a group is there, and listed behind a start, from the first one that joins it on.
+        if let Some(value) = unborn.filter(|_| !classic.is_idle())
+            && let Err(code) = slot.write_group(engine, id, name, value, now_ms)
+        {
+            slot.coordinator.group_or_new(name).classic = None;
+            effects = refused_join(waiter, code);
+        } else if let Joined::Replaced { group: next, value } = joined {
             match slot.write_group(engine, id, name, value, now_ms) {
                 Ok(()) => slot.coordinator.group_or_new(name).classic = Some(*next),
                 Err(code) => effects = refused_join(waiter, code),
