@@ -7,18 +7,29 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kafka_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use kafka_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kafka_protocol::messages::{FetchResponse, ProduceResponse, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::messages::{
+    DescribeGroupsResponse, FetchResponse, FindCoordinatorResponse, GroupId, JoinGroupResponse,
+    ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use logmill_engine::format::batch::{CRC_FROM, HEADER_LEN};
 use logmill_server::broker::{Running, start};
 use logmill_server::config::{Config, Machine};
+use logmill_server::wire::ErrorCode;
 use tempfile::TempDir;
 
 const CREATE: i16 = 7;
 const PRODUCE: i16 = 12;
 const FETCH: i16 = 12;
+const FIND: i16 = 4;
+/// A version whose clients are members at once.
+const JOIN: i16 = 3;
+const DESCRIBE: i16 = 5;
 /// Far longer than a stop takes, far shorter than a test may.
 const LONG: Duration = Duration::from_secs(100);
 
@@ -134,6 +145,38 @@ fn a_stop_answers_what_is_in_flight_and_takes_nobody_new() {
     assert_eq!(fetched.responses[0].partitions.len(), 2);
     assert!([&mut waiting, &mut producing, &mut idle].into_iter().all(is_closed));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
+fn a_stop_lets_nobody_wait_for_a_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = serving(&dir);
+    let [mut parked, mut looking] = [(); 2].map(|()| connect(&broker));
+    let group = GroupId(StrBytes::from_static_str("g"));
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![group.0.clone()]);
+    send(&mut looking, FIND, &find);
+    let _: FindCoordinatorResponse = receive(&mut looking, FIND);
+    let protocol = JoinGroupRequestProtocol::default().with_name(StrBytes::from_static_str("range"));
+    let join = JoinGroupRequest::default()
+        .with_group_id(group.clone())
+        .with_session_timeout_ms(LONG.as_millis() as i32)
+        .with_rebalance_timeout_ms(LONG.as_millis() as i32)
+        .with_protocol_type(StrBytes::from_static_str("consumer"))
+        .with_protocols(vec![protocol]);
+    send(&mut parked, JOIN, &join);
+    let describe = DescribeGroupsRequest::default().with_groups(vec![group]);
+    let is_parked = |looking: &mut TcpStream| {
+        send(looking, DESCRIBE, &describe);
+        let described: DescribeGroupsResponse = receive(looking, DESCRIBE);
+        &*described.groups[0].group_state == "PreparingRebalance"
+    };
+    while !is_parked(&mut looking) {}
+    let asked = Instant::now();
+    broker.broker().stop.ask();
+    broker.join().unwrap();
+    assert!(asked.elapsed() < LONG / 10, "took {:?}", asked.elapsed());
+    let answer: JoinGroupResponse = receive(&mut parked, JOIN);
+    assert_eq!(answer.error_code, ErrorCode::NotCoordinator.code());
 }
 
 #[test]

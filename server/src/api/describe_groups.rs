@@ -1,5 +1,7 @@
 //! DescribeGroups: groups and their members, from their coordinators.
 
+use std::collections::HashSet;
+
 use super::operations::{NOT_ASKED, ON_GROUP};
 use super::shares::{Place, Shares};
 use super::{Answer, Call, Reply};
@@ -24,8 +26,12 @@ pub(super) fn handle(request: DescribeGroupsRequest, call: Call) -> Result<Reply
 async fn answer(request: DescribeGroupsRequest, call: Call) -> Answer {
     let image = call.shard.image();
     let mut shares = Shares::new();
-    let mut places = Vec::with_capacity(request.groups.len());
-    for group in &request.groups {
+    let mut names = request.groups;
+    // A few bytes can name a group, and be answered with all its members.
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let mut places = Vec::with_capacity(names.len());
+    for group in &names {
         places.push(match image.by_name(CONSUMER_OFFSETS) {
             None => Place::Refused(ErrorCode::NotCoordinator),
             Some(topic) => {
@@ -37,7 +43,7 @@ async fn answer(request: DescribeGroupsRequest, call: Call) -> Answer {
     let describe = |groups, reply| Command::Group(GroupCommand::Describe(GroupQueries { groups, reply }));
     let mut answers = shares.ask(&call.shard, describe).await.answers().await;
     let mut groups = Vec::with_capacity(places.len());
-    for (name, place) in request.groups.into_iter().zip(places) {
+    for (name, place) in names.into_iter().zip(places) {
         let described = match answers.take(place) {
             Ok(Ok(held)) => held.release().await,
             Ok(Err(code)) | Err(code) => Err(code),

@@ -1,5 +1,7 @@
 //! JoinGroup: answered when the group has its next generation.
 
+use std::collections::HashSet;
+
 use super::coordinator::ask;
 use super::{Call, Reply};
 use crate::group::{GroupCommand, Join, JoinAnswer};
@@ -31,8 +33,9 @@ pub(super) async fn handle(request: JoinGroupRequest, client_id: Text, call: Cal
         return call.now(&respond(JoinAnswer::refusal(request.member_id, code), call.version));
     }
     let has_rebalance_timeout = call.version >= REBALANCE_TIMEOUT_FROM;
-    let join = Join {
-        member_id: request.member_id.clone(),
+    let mut join = Join {
+        // In memory of its own: the answer comes late, and the frame is not needed for it.
+        member_id: request.member_id.detached(),
         fresh_id: fresh_id(&*call.shard.host().random),
         comes_back_with_id: call.version >= KNOWN_MEMBER_ID_FROM,
         knows_skipping: call.version >= SKIP_ASSIGNMENT_FROM,
@@ -49,12 +52,17 @@ pub(super) async fn handle(request: JoinGroupRequest, client_id: Text, call: Cal
         protocols: request.protocols.into_iter().map(|of| (of.name, of.metadata)).collect(),
         reason: request.reason,
     };
+    let member_id = join.member_id.clone();
+    // A name that comes twice counts once.
+    let mut seen = HashSet::new();
+    join.protocols.retain(|(name, _)| seen.insert(name.clone()));
+    drop(seen);
     let joined = ask(&call, &request.group_id, join, GroupCommand::Join).await;
     let answer = async move {
-        let answer = joined.await.unwrap_or_else(|code| JoinAnswer::refusal(request.member_id, code));
+        let answer = joined.await.unwrap_or_else(|code| JoinAnswer::refusal(member_id, code));
         call.answer(&respond(answer, call.version))
     };
-    Ok(Reply::Later(Box::pin(answer)))
+    Ok(Reply::Parked(Box::pin(answer)))
 }
 
 /// A random id in the form that Apache Kafka's has.

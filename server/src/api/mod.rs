@@ -55,6 +55,8 @@ pub(crate) enum Reply {
     Now(Answer),
     /// Its answer comes later. Whatever had to happen in order has happened.
     Later(Task<Answer>),
+    /// Its answer waits for what other clients do, and holds nothing of the request.
+    Parked(Task<Answer>),
 }
 
 /// What goes back to the client.

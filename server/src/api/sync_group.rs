@@ -36,7 +36,7 @@ pub(super) async fn handle(request: SyncGroupRequest, call: Call) -> Result<Repl
         let answer = synced.await.unwrap_or_else(SyncAnswer::refusal);
         call.answer(&respond(answer))
     };
-    Ok(Reply::Later(Box::pin(answer)))
+    Ok(Reply::Parked(Box::pin(answer)))
 }
 
 fn respond(answer: SyncAnswer) -> SyncGroupResponse {

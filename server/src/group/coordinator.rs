@@ -1,6 +1,6 @@
 //! `Coordinator`: the groups of one partition of `__consumer_offsets`, as a state machine over its records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use logmill_engine::format::Uuid;
 
@@ -117,22 +117,27 @@ impl Group {
         self.offsets.is_empty() && !self.is_written && !is_touched
     }
 
-    /// Whether an offset has been kept for long enough. Those of a group with members are kept while a member
-    /// reads the topic.
-    fn has_expired(&self, topic: &str, value: &OffsetCommitValue, event: Event<'_>) -> bool {
-        let kept_from = match self.classic.as_ref().filter(|classic| classic.protocol_type().is_some()) {
-            None => value.commit_timestamp,
-            Some(classic) => match classic.state() {
-                State::Empty => classic.since_ms().unwrap_or(value.commit_timestamp),
-                State::Stable if classic.knows_subscriptions() && !classic.is_subscribed_to(topic) => {
-                    value.commit_timestamp
-                }
-                State::Stable | State::PreparingRebalance | State::CompletingRebalance => return false,
-            },
-        };
+    /// Whether an offset has been kept for long enough, if nobody reads its topic.
+    fn has_expired(&self, value: &OffsetCommitValue, event: Event<'_>) -> bool {
+        let had_members = self.classic.as_ref().filter(|classic| classic.protocol_type().is_some());
+        let empty = had_members.filter(|classic| classic.state() == State::Empty);
         match value.expire_timestamp {
-            -1 => event.now_ms.saturating_sub(kept_from) >= event.settings.offsets_retention_ms,
-            expires_ms => event.now_ms >= expires_ms,
+            -1 => {
+                let kept_from_ms = empty.and_then(ClassicGroup::since_ms).unwrap_or(value.commit_timestamp);
+                event.now.wall_ms.saturating_sub(kept_from_ms) >= event.settings.offsets_retention_ms
+            }
+            expires_ms => event.now.wall_ms >= expires_ms,
+        }
+    }
+
+    /// The topics whose offsets are kept however old they are; `None`: those of all topics are.
+    fn read_topics(&self) -> Option<HashSet<Text>> {
+        match &self.classic {
+            Some(classic) if classic.state() == State::Stable && classic.is_of_consumers() => {
+                classic.subscribed_topics()
+            }
+            Some(classic) if classic.state() != State::Empty => None,
+            Some(_) | None => Some(HashSet::new()),
         }
     }
 }
@@ -289,15 +294,19 @@ impl Coordinator {
             return Err(ErrorCode::NonEmptyGroup);
         }
         let mut decision = Decision::default();
+        let read = classic.map_or_else(|| Some(HashSet::new()), ClassicGroup::subscribed_topics);
+        let mut seen = HashSet::new();
         for (topic, partitions) in topics {
-            let is_read = classic.is_some_and(|classic| classic.is_subscribed_to(topic));
+            // What cannot be read may be any topic.
+            let is_read = read.as_ref().is_none_or(|read| read.contains(topic));
             for partition in partitions {
                 if is_read {
                     decision.codes.push(ErrorCode::GroupSubscribedToTopic);
                     continue;
                 }
                 decision.codes.push(ErrorCode::None);
-                if group.offsets.get(topic, *partition).is_some() {
+                let is_kept = group.offsets.get(topic, *partition).is_some();
+                if is_kept && seen.insert((topic, *partition)) {
                     decision.records.push(tombstone(name, topic, *partition));
                 }
             }
@@ -309,12 +318,16 @@ impl Coordinator {
     /// it has none left and no members.
     pub(crate) fn decide_expiry(&self, name: &Text, event: Event<'_>) -> Vec<Record> {
         let Some(group) = self.groups.get(&**name) else { return Vec::new() };
-        let expired =
-            |(topic, _, value): &(&Text, i32, &OffsetCommitValue)| group.has_expired(topic, value, event);
         let total = group.offsets.iter().count();
-        let expired = group.offsets.iter().filter(expired);
+        let old = group.offsets.iter().filter(|(_, _, value)| group.has_expired(value, event));
+        let old: Vec<(&Text, i32)> = old.map(|(topic, partition, _)| (topic, partition)).collect();
+        if old.is_empty() && total > 0 {
+            return Vec::new();
+        }
+        let Some(read) = group.read_topics() else { return Vec::new() };
+        let unread = old.into_iter().filter(|(topic, _)| !read.contains(*topic));
         let mut records: Vec<Record> =
-            expired.map(|(topic, partition, _)| tombstone(name, topic, partition)).collect();
+            unread.map(|(topic, partition)| tombstone(name, topic, partition)).collect();
         let has_members =
             group.state() != State::Empty || group.classic.as_ref().is_some_and(|classic| !classic.is_idle());
         if records.len() == total && !has_members && group.is_written {
@@ -349,7 +362,10 @@ fn utf16_len_exceeds(text: &str, max: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::GroupSettings;
+    use crate::group::classic::Now;
     use crate::group::records::tests::apaches_commits;
+    use crate::group::records::{GroupMetadataValue, MemberMetadata};
 
     const NOW_MS: i64 = 1_000;
 
@@ -481,5 +497,95 @@ mod tests {
             coordinator.apply(&Record::OffsetCommit { key, value: None });
         }
         assert!(coordinator.groups.is_empty());
+    }
+
+    const RETENTION_MS: i64 = 500;
+
+    fn settings() -> GroupSettings {
+        GroupSettings {
+            session_ms_min: 0,
+            session_ms_max: 0,
+            initial_delay_ms: 0,
+            size_max: 1,
+            offsets_retention_ms: RETENTION_MS,
+            offsets_check_interval_ms: 1,
+        }
+    }
+
+    /// What expires of the group `g` at a time; `None` stands for the group itself.
+    fn expired(coordinator: &Coordinator, wall_ms: i64) -> Vec<Option<(String, i32)>> {
+        let now = Now { steady_ms: 0, wall_ms };
+        let event = Event { group: "g", now, settings: &settings() };
+        let what = |record: Record| match record {
+            Record::OffsetCommit { key, value: None } => Some((key.topic.to_string(), key.partition)),
+            Record::GroupMetadata { value: None, .. } => None,
+            record => panic!("{record:?} is no end of anything"),
+        };
+        coordinator.decide_expiry(&"g".into(), event).into_iter().map(what).collect()
+    }
+
+    /// The group `g` of consumers of the topic `t`, or without members, since a time.
+    fn generation(since_ms: i64, has_member: bool) -> Record {
+        let member = MemberMetadata {
+            member_id: "m".into(),
+            subscription: bytes::Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t"),
+            ..MemberMetadata::default()
+        };
+        let value = GroupMetadataValue {
+            protocol_type: "consumer".into(),
+            generation: 3,
+            protocol: has_member.then(|| "range".into()),
+            leader: has_member.then(|| "m".into()),
+            current_state_timestamp: since_ms,
+            members: has_member.then_some(member).into_iter().collect(),
+        };
+        Record::GroupMetadata { key: GroupMetadataKey { group: "g".into() }, value: Some(value) }
+    }
+
+    #[test]
+    fn offsets_of_a_group_expire_when_it_has_been_empty_for_their_retention_and_the_group_with_them() {
+        let mut coordinator = Coordinator::default();
+        carry_out(&mut coordinator, &commit(vec![new("t", 0, 7), new("u", 1, 8)]));
+        coordinator.apply(&generation(NOW_MS + 5_000, false));
+        let ends_ms = NOW_MS + 5_000 + RETENTION_MS;
+        assert_eq!(expired(&coordinator, ends_ms - 1), []);
+        let all = [Some(("t".to_owned(), 0)), Some(("u".to_owned(), 1)), None];
+        assert_eq!(expired(&coordinator, ends_ms), all);
+    }
+
+    #[test]
+    fn offsets_of_a_group_with_members_expire_for_topics_that_nobody_reads() {
+        let mut coordinator = Coordinator::default();
+        carry_out(&mut coordinator, &commit(vec![new("t", 0, 7), new("u", 1, 8)]));
+        coordinator.apply(&generation(NOW_MS, true));
+        assert_eq!(expired(&coordinator, NOW_MS + RETENTION_MS - 1), []);
+        assert_eq!(expired(&coordinator, NOW_MS + RETENTION_MS), [Some(("u".to_owned(), 1))]);
+    }
+
+    #[test]
+    fn an_offset_with_a_retention_of_its_own_expires_behind_that() {
+        let mut coordinator = Coordinator::default();
+        let commit = Commit { retention_ms: Some(9_000), ..commit(vec![new("t", 0, 7)]) };
+        carry_out(&mut coordinator, &commit);
+        assert_eq!(expired(&coordinator, NOW_MS + 8_999), []);
+        assert_eq!(expired(&coordinator, NOW_MS + 9_000), [Some(("t".to_owned(), 0))]);
+    }
+
+    #[test]
+    fn offsets_are_forgotten_once_and_not_while_a_member_reads_the_topic() {
+        let mut coordinator = Coordinator::default();
+        carry_out(&mut coordinator, &commit(vec![new("t", 0, 7), new("u", 1, 8)]));
+        let topics = vec![("t".into(), vec![0]), ("u".into(), vec![1, 1, 2])];
+        let forget = Forget { group: "g".into(), topics };
+        let read = ErrorCode::GroupSubscribedToTopic;
+        let none = ErrorCode::None;
+        assert_eq!(coordinator.decide_to_forget(&forget).unwrap().records.len(), 2);
+        coordinator.apply(&generation(NOW_MS, true));
+        let decision = coordinator.decide_to_forget(&forget).unwrap();
+        assert_eq!(decision.codes, [read, none, none, none]);
+        assert_eq!(decision.records, [tombstone(&"g".into(), &"u".into(), 1)]);
+        let unknown = Forget { group: "unknown".into(), ..forget };
+        assert_eq!(coordinator.decide_to_forget(&unknown), Err(ErrorCode::GroupIdNotFound));
+        assert_eq!(coordinator.decide_deletion(&"g".into()), Err(ErrorCode::NonEmptyGroup));
     }
 }

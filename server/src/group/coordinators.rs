@@ -9,7 +9,7 @@ use logmill_engine::format::{BatchBuilder, NewRecord};
 use logmill_engine::partition::{Appended, PartitionId};
 use logmill_engine::shard::{Shard, Ticket};
 
-use super::classic::{Effects, Event, Waiter};
+use super::classic::{Effects, Event, Now, Waiter};
 use super::coordinator::{
     Commit, Coordinator, Decision, FetchedTopic, Forget, GroupDescription, ListedGroup, Query,
 };
@@ -18,6 +18,10 @@ use super::replay::replay;
 use super::waiting::{Expected, Told};
 use crate::config::GroupSettings;
 use crate::wire::{ErrorCode, Text};
+
+/// Bytes of deletions that are appended at once, and of what stands around the key of each.
+const PART_BYTES: usize = 128 * 1024;
+const RECORD_BYTES: usize = 32;
 
 /// The append that an answer rests on: it is not given before that is durable. `None`: it rests on nothing
 /// that was written since the start.
@@ -58,9 +62,9 @@ impl Slot {
         engine: &mut Shard,
         id: PartitionId,
         records: &[Record],
-        now_ms: i64,
+        now: Now,
     ) -> Result<(), ErrorCode> {
-        let appended = engine.append(id, batch_of(records, now_ms), now_ms);
+        let appended = engine.append(id, batch_of(records, now.wall_ms), now.wall_ms);
         self.last = Some(appended.map_err(|error| code_of(&error))?);
         Ok(())
     }
@@ -71,13 +75,35 @@ impl Slot {
         engine: &mut Shard,
         id: PartitionId,
         decision: Decision,
-        now_ms: i64,
+        now: Now,
     ) -> Grounded<Vec<ErrorCode>> {
         if !decision.records.is_empty() {
-            self.append(engine, id, &decision.records, now_ms)?;
+            self.append(engine, id, &decision.records, now)?;
             decision.records.iter().for_each(|record| self.coordinator.apply(record));
         }
         Ok((decision.codes, self.last))
+    }
+
+    /// As many appends as it takes: what a group has committed may be more than one batch holds.
+    fn carry_out_in_parts(
+        &mut self,
+        engine: &mut Shard,
+        id: PartitionId,
+        records: Vec<Record>,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
+            let mut left = PART_BYTES;
+            let part = std::iter::from_fn(|| {
+                let record = records.next_if(|_| left > 0)?;
+                left = left.saturating_sub(record.encode().0.len() + RECORD_BYTES);
+                Some(record)
+            });
+            let decision = Decision { codes: Vec::new(), records: part.collect() };
+            self.carry_out(engine, id, decision, now)?;
+        }
+        Ok(())
     }
 
     pub(super) fn write_group(
@@ -86,10 +112,10 @@ impl Slot {
         id: PartitionId,
         group: &Text,
         value: GroupMetadataValue,
-        now_ms: i64,
+        now: Now,
     ) -> Result<(), ErrorCode> {
         let key = GroupMetadataKey { group: group.clone() };
-        self.append(engine, id, &[Record::GroupMetadata { key, value: Some(value) }], now_ms)?;
+        self.append(engine, id, &[Record::GroupMetadata { key, value: Some(value) }], now)?;
         self.coordinator.group_or_new(group).is_written = true;
         Ok(())
     }
@@ -107,8 +133,8 @@ impl Slot {
 }
 
 impl Coordinators {
-    pub(crate) fn new(metadata_len_max: i32, settings: GroupSettings, now_ms: i64) -> Coordinators {
-        let expiry_check_ms = now_ms.saturating_add_unsigned(settings.offsets_check_interval_ms);
+    pub(crate) fn new(metadata_len_max: i32, settings: GroupSettings, now: Now) -> Coordinators {
+        let expiry_check_ms = now.steady_ms.saturating_add_unsigned(settings.offsets_check_interval_ms);
         Coordinators {
             by_partition: HashMap::new(),
             metadata_len_max,
@@ -121,7 +147,7 @@ impl Coordinators {
 
     /// Brings a coordinator into being from its partition's log. One whose log cannot be read is not there
     /// at all: without a record it would give wrong answers.
-    pub(crate) fn open(&mut self, engine: &mut Shard, id: PartitionId, now_ms: i64) {
+    pub(crate) fn open(&mut self, engine: &mut Shard, id: PartitionId) {
         let mut slot = Slot::default();
         if let Err(error) = replay(engine, id, |record| slot.coordinator.apply(record)) {
             tracing::error!(
@@ -131,10 +157,14 @@ impl Coordinators {
             );
             return;
         }
-        let names = slot.coordinator.names();
         self.by_partition.insert(id, slot);
-        for name in names {
-            self.await_members(id, &name, now_ms);
+    }
+
+    /// Expects the members of the groups of a partition to be there from now on. For a start, when they can be.
+    pub(crate) fn await_members(&mut self, engine: &mut Shard, id: PartitionId, now: Now) {
+        let names = self.by_partition.get(&id).map(|slot| slot.coordinator.names());
+        for name in names.unwrap_or_default() {
+            self.await_members_of(engine, id, &name, now);
         }
     }
 
@@ -148,9 +178,10 @@ impl Coordinators {
         self.by_partition.retain(|id, _| engine.bounds(*id).is_ok());
     }
 
-    /// Lets nobody wait any more: they are told to look for the coordinator again.
+    /// Lets all coordinators go, and nobody wait any more: clients are told to look for another one. For a stop.
     pub(crate) fn dismiss(&mut self) {
-        self.by_partition.values_mut().for_each(|slot| slot.waiting.clear());
+        self.by_partition.clear();
+        self.alarms.clear();
     }
 
     /// Those who have waited for long enough since this was asked last.
@@ -176,14 +207,14 @@ impl Coordinators {
         engine: &mut Shard,
         id: PartitionId,
         commit: &Commit,
-        now_ms: i64,
+        now: Now,
     ) -> Grounded<Vec<ErrorCode>> {
         let metadata_len_max = self.metadata_len_max;
         let slot = self.slot_mut(id)?;
-        let decision = slot.coordinator.decide(commit, metadata_len_max, now_ms)?;
-        let committed = slot.carry_out(engine, id, decision, now_ms);
+        let decision = slot.coordinator.decide(commit, metadata_len_max, now.wall_ms)?;
+        let committed = slot.carry_out(engine, id, decision, now);
         if committed.is_ok() {
-            self.committed(id, commit, now_ms);
+            self.committed(id, commit, now);
         }
         committed
     }
@@ -213,16 +244,16 @@ impl Coordinators {
         engine: &mut Shard,
         id: PartitionId,
         group: &Text,
-        now_ms: i64,
+        now: Now,
     ) -> Grounded<ErrorCode> {
         let slot = self.slot_mut(id)?;
         let records = match slot.coordinator.decide_deletion(group) {
             Ok(records) => records,
             Err(code) => return Ok((code, slot.last)),
         };
-        let (_, rests_on) = slot.carry_out(engine, id, Decision { codes: Vec::new(), records }, now_ms)?;
+        slot.carry_out_in_parts(engine, id, records, now)?;
         tracing::info!("group {group}: deleted");
-        Ok((ErrorCode::None, rests_on))
+        Ok((ErrorCode::None, slot.last))
     }
 
     /// Forgets offsets of a group.
@@ -231,11 +262,11 @@ impl Coordinators {
         engine: &mut Shard,
         id: PartitionId,
         forget: &Forget,
-        now_ms: i64,
+        now: Now,
     ) -> Grounded<Vec<ErrorCode>> {
         let slot = self.slot_mut(id)?;
         let decision = slot.coordinator.decide_to_forget(forget)?;
-        slot.carry_out(engine, id, decision, now_ms)
+        slot.carry_out(engine, id, decision, now)
     }
 
     /// When time alone changes something next.
@@ -245,31 +276,33 @@ impl Coordinators {
     }
 
     /// Does what is due.
-    pub(crate) fn pass_time(&mut self, engine: &mut Shard, now_ms: i64) {
-        while let Some(Reverse((at, ..))) = self.alarms.peek()
-            && *at <= now_ms
-        {
-            let Reverse((at, id, group)) = self.alarms.pop().expect("there is a first one");
-            self.look_after(engine, id, &group, at, now_ms);
+    pub(crate) fn pass_time(&mut self, engine: &mut Shard, now: Now) {
+        let now_ms = now.steady_ms;
+        // What becomes due meanwhile waits for the next time.
+        let mut due = Vec::new();
+        while self.alarms.peek().is_some_and(|Reverse((at, ..))| *at <= now_ms) {
+            due.extend(self.alarms.pop());
+        }
+        for Reverse((at, id, group)) in due {
+            self.look_after(engine, id, &group, at, now);
         }
         if self.expiry_check_ms <= now_ms {
             let interval_ms = self.settings.offsets_check_interval_ms;
             self.expiry_check_ms = now_ms.saturating_add_unsigned(interval_ms);
-            self.expire_offsets(engine, now_ms);
+            self.expire_offsets(engine, now);
         }
     }
 
-    fn expire_offsets(&mut self, engine: &mut Shard, now_ms: i64) {
+    fn expire_offsets(&mut self, engine: &mut Shard, now: Now) {
         let mut ids: Vec<PartitionId> = self.by_partition.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
             let slot = self.by_partition.get_mut(&id).expect("it is there");
             for group in slot.coordinator.names() {
-                let event = Event { group: &group, now_ms, settings: &self.settings };
+                let event = Event { group: &group, now, settings: &self.settings };
                 let records = slot.coordinator.decide_expiry(&group, event);
                 let count = records.len();
-                let decision = Decision { codes: Vec::new(), records };
-                match slot.carry_out(engine, id, decision, now_ms) {
+                match slot.carry_out_in_parts(engine, id, records, now) {
                     Ok(_) if count == 0 => (),
                     Ok(_) => tracing::info!("group {group}: {count} offsets expired"),
                     Err(code) => tracing::warn!("group {group}: offsets cannot be let expire: {code}"),
@@ -285,13 +318,13 @@ impl Coordinators {
         id: PartitionId,
         name: &Text,
         effects: Effects,
-        now_ms: i64,
+        now: Now,
     ) {
         let slot = self.by_partition.get_mut(&id).expect("its group was looked after");
         if effects.is_deserted {
             let classic = slot.coordinator.group(name).and_then(|group| group.classic.as_ref());
             let value = classic.expect("it was deserted").to_record();
-            if let Err(code) = slot.write_group(engine, id, name, value, now_ms) {
+            if let Err(code) = slot.write_group(engine, id, name, value, now) {
                 tracing::warn!("group {name}: that nobody is left cannot be written: {code}");
             }
         }
@@ -412,6 +445,10 @@ mod tests {
         shard
     }
 
+    fn at(ms: i64) -> Now {
+        Now { steady_ms: ms, wall_ms: NOW_MS + ms }
+    }
+
     fn settings() -> GroupSettings {
         GroupSettings {
             session_ms_min: 6_000,
@@ -440,8 +477,9 @@ mod tests {
     }
 
     fn opened(engine: &mut Shard) -> Coordinators {
-        let mut coordinators = Coordinators::new(4_096, settings(), NOW_MS);
-        coordinators.open(engine, ID, NOW_MS);
+        let mut coordinators = Coordinators::new(4_096, settings(), at(0));
+        coordinators.open(engine, ID);
+        coordinators.await_members(engine, ID, at(0));
         coordinators
     }
 
@@ -540,7 +578,7 @@ mod tests {
         for offset in 0..20 {
             let partition = (offset % 3) as i32;
             let (codes, rests_on) =
-                coordinators.commit(&mut shard, ID, &commit(partition, offset), NOW_MS).unwrap();
+                coordinators.commit(&mut shard, ID, &commit(partition, offset), at(0)).unwrap();
             assert_eq!(codes, [ErrorCode::None]);
             // Reads too wait for the wave of the last commit.
             assert!(rests_on.is_some_and(|(_, ticket)| ticket.is_some()));
@@ -558,10 +596,10 @@ mod tests {
     fn a_refused_append_changes_nothing() {
         let mut shard = shard_on(&disk());
         let mut coordinators = opened(&mut shard);
-        coordinators.commit(&mut shard, ID, &commit(0, 7), NOW_MS).unwrap();
+        coordinators.commit(&mut shard, ID, &commit(0, 7), at(0)).unwrap();
         let mut large = commit(0, 8);
         large.offsets[0].metadata = "m".repeat(1_000).into();
-        let refused = coordinators.commit(&mut shard, ID, &large, NOW_MS).unwrap_err();
+        let refused = coordinators.commit(&mut shard, ID, &large, at(0)).unwrap_err();
         assert_eq!(refused, ErrorCode::UnknownServerError);
         assert_eq!(offsets(&coordinators), [(0, 7)]);
     }
@@ -582,7 +620,7 @@ mod tests {
             reason: None,
         };
         let (reply, _) = tokio::sync::oneshot::channel();
-        coordinators.join(shard, ID, &Text::from_static(group), &join, reply, NOW_MS);
+        coordinators.join(shard, ID, &Text::from_static(group), &join, reply, at(0));
         let mut told = coordinators.take_told();
         assert_eq!(told.len(), 1);
         told.remove(0)
@@ -607,7 +645,7 @@ mod tests {
         let mut shard = shard_on(&disk);
         let mut coordinators = opened(&mut shard);
         assert_eq!(names(&coordinators), ["billing"]);
-        coordinators.pass_time(&mut shard, NOW_MS + 1_000);
+        coordinators.pass_time(&mut shard, at(1_000));
         assert_eq!(names(&coordinators), [""; 0]);
         shard.stop().unwrap();
         assert_eq!(names(&opened(&mut shard_on(&disk))), [""; 0]);
@@ -629,12 +667,12 @@ mod tests {
         let disk = disk();
         let mut shard = shard_on(&disk);
         let mut coordinators = opened(&mut shard);
-        coordinators.commit(&mut shard, ID, &commit(0, 7), NOW_MS).unwrap();
-        coordinators.commit(&mut shard, ID, &commit(1, 8), NOW_MS + 5_000).unwrap();
+        coordinators.commit(&mut shard, ID, &commit(0, 7), at(0)).unwrap();
+        coordinators.commit(&mut shard, ID, &commit(1, 8), at(5_000)).unwrap();
         let retention_ms = settings().offsets_retention_ms;
-        coordinators.pass_time(&mut shard, NOW_MS + retention_ms - 1);
+        coordinators.pass_time(&mut shard, at(retention_ms - 1));
         assert_eq!(offsets(&coordinators), [(0, 7), (1, 8)]);
-        coordinators.pass_time(&mut shard, NOW_MS + retention_ms + 1_000);
+        coordinators.pass_time(&mut shard, at(retention_ms + 1_000));
         assert_eq!(offsets(&coordinators), [(1, 8)]);
         shard.stop().unwrap();
         assert_eq!(offsets(&opened(&mut shard_on(&disk))), [(1, 8)]);
@@ -645,13 +683,13 @@ mod tests {
         let disk = disk();
         let mut shard = shard_on(&disk);
         let mut coordinators = opened(&mut shard);
-        coordinators.commit(&mut shard, ID, &commit(0, 7), NOW_MS).unwrap();
+        coordinators.commit(&mut shard, ID, &commit(0, 7), at(0)).unwrap();
         shard.submit();
         disk.queues()[0].finish(0, Err(std::io::ErrorKind::Other.into()));
         shard.reap();
         coordinators.drop_offline(&shard);
         assert_eq!(fetch(&coordinators), Err(ErrorCode::CoordinatorNotAvailable));
-        let refused = coordinators.commit(&mut shard, ID, &commit(0, 8), NOW_MS);
+        let refused = coordinators.commit(&mut shard, ID, &commit(0, 8), at(0));
         assert_eq!(refused.unwrap_err(), ErrorCode::CoordinatorNotAvailable);
     }
 

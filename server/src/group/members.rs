@@ -4,7 +4,7 @@ use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::Shard;
 
 use super::classic::{
-    ClassicGroup, Effects, Event, Join, JoinAnswer, Joined, Leaving, Sync, SyncAnswer, Synced, Waiter,
+    ClassicGroup, Effects, Event, Join, JoinAnswer, Joined, Leaving, Now, Sync, SyncAnswer, Synced, Waiter,
 };
 use super::coordinator::Commit;
 use super::coordinators::{Coordinators, Grounded};
@@ -28,7 +28,7 @@ impl Coordinators {
         name: &Text,
         join: &Join,
         reply: AnswerTo<JoinAnswer>,
-        now_ms: i64,
+        now: Now,
     ) {
         let settings = &self.settings;
         let Some(slot) = self.by_partition.get_mut(&id) else {
@@ -43,24 +43,24 @@ impl Coordinators {
         let is_new = slot.coordinator.group(name).is_none();
         let waiter = slot.enroll(Expected::Join(reply));
         let group = slot.coordinator.group_or_new(name);
-        let classic = group.classic.get_or_insert_with(|| ClassicGroup::new(now_ms));
-        let event = Event { group: name, now_ms, settings };
+        let classic = group.classic.get_or_insert_with(|| ClassicGroup::new(now));
+        let event = Event { group: name, now, settings };
         let mut effects = Effects::default();
         let unborn = is_new.then(|| classic.to_record());
         let joined = classic.join(join, waiter, event, &mut effects);
         // As in Apache Kafka a group is there, and listed behind a start, from the first one that joins it on.
         if let Some(value) = unborn.filter(|_| !classic.is_idle())
-            && let Err(code) = slot.write_group(engine, id, name, value, now_ms)
+            && let Err(code) = slot.write_group(engine, id, name, value, now)
         {
             slot.coordinator.group_or_new(name).classic = None;
             effects = refused_join(waiter, code);
         } else if let Joined::Replaced { group: next, value } = joined {
-            match slot.write_group(engine, id, name, value, now_ms) {
+            match slot.write_group(engine, id, name, value, now) {
                 Ok(()) => slot.coordinator.group_or_new(name).classic = Some(*next),
                 Err(code) => effects = refused_join(waiter, code),
             }
         }
-        self.settle(engine, id, name, effects, now_ms);
+        self.settle(engine, id, name, effects, now);
     }
 
     /// Takes a request for the assignment in. The answer comes when that is written.
@@ -71,7 +71,7 @@ impl Coordinators {
         name: &Text,
         sync: &Sync,
         reply: AnswerTo<SyncAnswer>,
-        now_ms: i64,
+        now: Now,
     ) {
         let refuse = |code| SyncAnswer::refusal(code);
         let settings = &self.settings;
@@ -84,15 +84,20 @@ impl Coordinators {
         let waiter = slot.enroll(Expected::Sync(reply));
         let classic = slot.coordinator.group_mut(name).and_then(|group| group.classic.as_mut());
         let classic = classic.expect("it was found");
-        let event = Event { group: name, now_ms, settings };
+        let event = Event { group: name, now, settings };
         let mut effects = Effects::default();
         if let Synced::Assigned { group: next, value } = classic.sync(sync, waiter, event, &mut effects) {
-            match slot.write_group(engine, id, name, value, now_ms) {
+            match slot.write_group(engine, id, name, value, now) {
                 Ok(()) => slot.coordinator.group_or_new(name).classic = Some(*next),
-                Err(code) => effects = refused_sync(waiter, code),
+                Err(code) => {
+                    effects = Effects::default();
+                    let classic = slot.coordinator.group_mut(name).and_then(|group| group.classic.as_mut());
+                    let classic = classic.expect("it was found");
+                    classic.refuse_assignment(waiter, code, event, &mut effects);
+                }
             }
         }
-        self.settle(engine, id, name, effects, now_ms);
+        self.settle(engine, id, name, effects, now);
     }
 
     /// A member says that it is alive.
@@ -101,9 +106,9 @@ impl Coordinators {
         id: PartitionId,
         name: &Text,
         heartbeat: &Heartbeat,
-        now_ms: i64,
+        now: Now,
     ) -> Grounded<ErrorCode> {
-        let event = Event { group: name, now_ms, settings: &self.settings };
+        let event = Event { group: name, now, settings: &self.settings };
         let slot = self.by_partition.get_mut(&id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
         let rests_on = slot.last();
         let classic = slot.coordinator.group_mut(name).and_then(|group| group.classic.as_mut());
@@ -121,9 +126,9 @@ impl Coordinators {
         id: PartitionId,
         name: &Text,
         leaving: &[Leaving],
-        now_ms: i64,
+        now: Now,
     ) -> Grounded<Vec<ErrorCode>> {
-        let event = Event { group: name, now_ms, settings: &self.settings };
+        let event = Event { group: name, now, settings: &self.settings };
         let slot = self.by_partition.get_mut(&id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
         let classic = slot.coordinator.group_mut(name).and_then(|group| group.classic.as_mut());
         let Some(classic) = classic else {
@@ -131,13 +136,13 @@ impl Coordinators {
         };
         let mut effects = Effects::default();
         let codes = classic.leave(leaving, event, &mut effects);
-        self.settle(engine, id, name, effects, now_ms);
+        self.settle(engine, id, name, effects, now);
         Ok((codes, self.slot_mut(id)?.last()))
     }
 
     /// A member has committed.
-    pub(super) fn committed(&mut self, id: PartitionId, commit: &Commit, now_ms: i64) {
-        let event = Event { group: &commit.group, now_ms, settings: &self.settings };
+    pub(super) fn committed(&mut self, id: PartitionId, commit: &Commit, now: Now) {
+        let event = Event { group: &commit.group, now, settings: &self.settings };
         let slot = self.by_partition.get_mut(&id);
         let group = slot.and_then(|slot| slot.coordinator.group_mut(&commit.group));
         if let Some(classic) = group.and_then(|group| group.classic.as_mut()) {
@@ -145,15 +150,15 @@ impl Coordinators {
         }
     }
 
-    /// Behind a start the members of a group are expected to be there.
-    pub(super) fn await_members(&mut self, id: PartitionId, name: &Text, now_ms: i64) {
-        let event = Event { group: name, now_ms, settings: &self.settings };
+    pub(super) fn await_members_of(&mut self, engine: &mut Shard, id: PartitionId, name: &Text, now: Now) {
+        let event = Event { group: name, now, settings: &self.settings };
         let slot = self.by_partition.get_mut(&id);
         let group = slot.and_then(|slot| slot.coordinator.group_mut(name));
+        let mut effects = Effects::default();
         if let Some(classic) = group.and_then(|group| group.classic.as_mut()) {
-            classic.await_members(event);
+            classic.await_members(event, &mut effects);
         }
-        self.set_alarm(id, name);
+        self.settle(engine, id, name, effects, now);
     }
 
     /// An alarm of a group has gone off.
@@ -163,9 +168,9 @@ impl Coordinators {
         id: PartitionId,
         name: &Text,
         alarm_ms: i64,
-        now_ms: i64,
+        now: Now,
     ) {
-        let event = Event { group: name, now_ms, settings: &self.settings };
+        let event = Event { group: name, now, settings: &self.settings };
         let slot = self.by_partition.get_mut(&id);
         let Some(group) = slot.and_then(|slot| slot.coordinator.group_mut(name)) else { return };
         // Another one, earlier or later, counts.
@@ -177,16 +182,11 @@ impl Coordinators {
         if let Some(classic) = &mut group.classic {
             classic.pass_time(event, &mut effects);
         }
-        self.settle(engine, id, name, effects, now_ms);
+        self.settle(engine, id, name, effects, now);
     }
 }
 
 fn refused_join(waiter: Waiter, code: ErrorCode) -> Effects {
     let answer = super::classic::Answer::Join(JoinAnswer::refusal(Text::EMPTY, code));
-    Effects { answers: vec![(waiter, answer)], is_deserted: false }
-}
-
-fn refused_sync(waiter: Waiter, code: ErrorCode) -> Effects {
-    let answer = super::classic::Answer::Sync(SyncAnswer::refusal(code));
     Effects { answers: vec![(waiter, answer)], is_deserted: false }
 }

@@ -17,7 +17,7 @@ pub mod records;
 mod replay;
 mod waiting;
 
-pub(crate) use classic::{Join, JoinAnswer, Leaving, Sync, SyncAnswer};
+pub(crate) use classic::{Join, JoinAnswer, Leaving, Now, Sync, SyncAnswer};
 pub(crate) use command::{Ask, GroupCommand, GroupQueries};
 pub(crate) use coordinator::{Commit, FetchedTopic, Forget, GroupDescription, ListedGroup, NewOffset, Query};
 pub(crate) use coordinators::{Coordinators, RestsOn};

@@ -211,6 +211,10 @@ impl<'a> Conn<'a> {
             drop(of_shard);
             of_shard = self.in_flight().take_what_is_left(len);
         }
+        if let Reply::Parked(_) = &reply {
+            // Others need the room for what it waits for.
+            of_shard = Room::default();
+        }
         Ok(Queued { reply, room: of_conn, of_shard })
     }
 
@@ -232,7 +236,7 @@ impl<'a> Conn<'a> {
             while let Some(Queued { reply, room, mut of_shard }) = queued.take() {
                 let answer = match reply {
                     Reply::Now(answer) => answer,
-                    Reply::Later(mut task) => match poll_once(&mut task).await {
+                    Reply::Later(mut task) | Reply::Parked(mut task) => match poll_once(&mut task).await {
                         Some(answer) => answer,
                         None => {
                             // Those in front of it do not wait for it.

@@ -3,36 +3,42 @@
 use std::rc::Rc;
 
 use logmill_engine::partition::PartitionId;
+use logmill_engine::shard::OpenPartition;
 
 use super::LocalShard;
 use super::command::Held;
 use super::local::{State, answer};
-use crate::group::{Ask, GroupCommand, GroupQueries, Told};
+use crate::group::{Ask, GroupCommand, GroupQueries, Now, Told};
 use crate::wire::Text;
 
 impl LocalShard {
+    pub(super) fn now(&self) -> Now {
+        let clock = &self.host().clock;
+        Now { steady_ms: clock.steady_ms(), wall_ms: clock.now_ms() }
+    }
+
     pub(super) fn group(&self, command: GroupCommand) {
-        let now_ms = self.host().clock.now_ms();
+        let now = self.now();
         let mut state = self.state.borrow_mut();
         let State { engine, groups, appends, .. } = &mut *state;
         let deadline_ms = groups.next_deadline_ms();
         match command {
             GroupCommand::Join(Ask { coordinator, group, question, reply }) => {
-                groups.join(engine, coordinator, &group, &question, reply, now_ms);
+                groups.join(engine, coordinator, &group, &question, reply, now);
             }
             GroupCommand::Sync(Ask { coordinator, group, question, reply }) => {
-                groups.sync(engine, coordinator, &group, &question, reply, now_ms);
+                groups.sync(engine, coordinator, &group, &question, reply, now);
             }
             GroupCommand::Heartbeat(Ask { coordinator, group, question, reply }) => {
-                let code = groups.heartbeat(coordinator, &group, &question, now_ms);
+                let code = groups.heartbeat(coordinator, &group, &question, now);
                 answer(reply, code.map(|(code, rests_on)| appends.hold(code, rests_on)));
             }
             GroupCommand::Leave(Ask { coordinator, group, question, reply }) => {
-                let codes = groups.leave(engine, coordinator, &group, &question, now_ms);
+                let codes = groups.leave(engine, coordinator, &group, &question, now);
                 answer(reply, codes.map(|(codes, rests_on)| appends.hold(codes, rests_on)));
             }
             GroupCommand::Forget(Ask { coordinator, question, reply, .. }) => {
-                let codes = groups.forget(engine, coordinator, &question, now_ms);
+                let codes = groups.forget(engine, coordinator, &question, now);
                 answer(reply, codes.map(|(codes, rests_on)| appends.hold(codes, rests_on)));
             }
             GroupCommand::Describe(GroupQueries { groups: asked, reply }) => {
@@ -44,7 +50,7 @@ impl LocalShard {
             }
             GroupCommand::Delete(GroupQueries { groups: asked, reply }) => {
                 let mut delete = |(coordinator, group): (PartitionId, Text)| {
-                    let (code, rests_on) = groups.delete(engine, coordinator, &group, now_ms)?;
+                    let (code, rests_on) = groups.delete(engine, coordinator, &group, now)?;
                     Ok(appends.hold(code, rests_on))
                 };
                 reply.send(asked.into_iter().map(&mut delete).collect());
@@ -59,6 +65,15 @@ impl LocalShard {
         if is_earlier {
             self.group_alarm.notify_one();
         }
+    }
+
+    /// Expects the members of the groups that a start found.
+    pub(super) fn await_members(&self, partitions: &[OpenPartition]) {
+        let now = self.now();
+        let mut state = self.state.borrow_mut();
+        let State { engine, groups, .. } = &mut *state;
+        partitions.iter().for_each(|partition| groups.await_members(engine, partition.id, now));
+        self.tell_waiting(&mut state);
     }
 
     /// Has those who waited for their group told, and what was appended for it made durable.
@@ -78,16 +93,17 @@ impl LocalShard {
     }
 
     fn pass_time_for_groups(&self) {
-        let now_ms = self.host().clock.now_ms();
+        let now = self.now();
         let mut state = self.state.borrow_mut();
         let State { engine, groups, .. } = &mut *state;
-        groups.pass_time(engine, now_ms);
+        groups.pass_time(engine, now);
         self.tell_waiting(&mut state);
     }
 
     fn ms_to_group_deadline(&self) -> u64 {
         let deadline_ms = self.state.borrow().groups.next_deadline_ms();
-        u64::try_from(deadline_ms.saturating_sub(self.host().clock.now_ms())).unwrap_or(0)
+        // Never nothing: others run in between.
+        u64::try_from(deadline_ms.saturating_sub(self.now().steady_ms)).unwrap_or(0).max(1)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::api::fetch_sessions::FetchSessions;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::topic_name::CONSUMER_OFFSETS;
-use crate::group::{Coordinators, Query};
+use crate::group::{Coordinators, Now, Query};
 use crate::metadata::{Image, LEADER_EPOCH, Order, OrderQueue};
 use crate::metrics::{self, Counters, Counts};
 use crate::net::connections::Connections;
@@ -150,11 +150,11 @@ impl OpenShard {
         let io = |source| Error::Io { doing: format!("starting shard {}", parts.index), source };
         let mut engine = opener.into_shard(&parts.journals, CommitLimits::default())?;
         opened.into_iter().for_each(|opened| engine.adopt(opened));
-        let now_ms = host.clock.now_ms();
+        let now = Now { steady_ms: host.clock.steady_ms(), wall_ms: host.clock.now_ms() };
         let mut groups =
-            Coordinators::new(broker.config.offset_metadata_len_max, broker.config.groups.clone(), now_ms);
+            Coordinators::new(broker.config.offset_metadata_len_max, broker.config.groups.clone(), now);
         for partition in &parts.partitions {
-            take_in(&mut engine, &mut groups, partition, now_ms);
+            take_in(&mut engine, &mut groups, partition);
         }
         engine.begin()?;
         let completions = host.runtime.completions(engine.io_queue().completion_fd()).map_err(io)?;
@@ -193,6 +193,8 @@ impl OpenShard {
         let runtime = shard.host.runtime.clone();
         runtime.spawn(Box::pin(take_mail(shard.clone(), parts.mailbox)));
         runtime.spawn(Box::pin(take_completions(shard.clone(), completions)));
+        // Not before: from here on members can be heard.
+        shard.await_members(&parts.partitions);
         runtime.spawn(Box::pin(tend_groups(shard.clone())));
         Ok(shard)
     }
@@ -482,9 +484,9 @@ impl LocalShard {
     }
 
     fn commit_offsets(&self, CommitOffsets { coordinator, commit, reply }: CommitOffsets) {
-        let now_ms = self.host.clock.now_ms();
+        let now = self.now();
         let state = &mut *self.state.borrow_mut();
-        let committed = state.groups.commit(&mut state.engine, coordinator, &commit, now_ms);
+        let committed = state.groups.commit(&mut state.engine, coordinator, &commit, now);
         answer(reply, committed.map(|(codes, rests_on)| state.appends.hold(codes, rests_on)));
         state.engine.submit();
         self.progress(state);
@@ -500,11 +502,13 @@ impl LocalShard {
     }
 
     fn open(&self, Open { partitions, reply }: Open) {
-        let now_ms = self.host.clock.now_ms();
+        let now = self.now();
+        let now_ms = now.wall_ms;
         let State { engine, groups, .. } = &mut *self.state.borrow_mut();
         let opened = partitions.iter().try_for_each(|partition| {
             engine.open(partition, now_ms)?;
-            take_in(engine, groups, partition, now_ms);
+            take_in(engine, groups, partition);
+            groups.await_members(engine, partition.id, now);
             Ok(())
         });
         answer(reply, opened);
@@ -572,9 +576,9 @@ pub(crate) fn open_all(
 }
 
 /// Takes up the coordinator whose log a partition is.
-fn take_in(engine: &mut Shard, groups: &mut Coordinators, partition: &OpenPartition, now_ms: i64) {
+fn take_in(engine: &mut Shard, groups: &mut Coordinators, partition: &OpenPartition) {
     if partition.topic == CONSUMER_OFFSETS {
-        groups.open(engine, partition.id, now_ms);
+        groups.open(engine, partition.id);
     }
 }
 

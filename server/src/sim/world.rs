@@ -243,6 +243,10 @@ impl Clock for SimClock {
     fn now_ms(&self) -> i64 {
         START_MS + self.0.now_ms.get() as i64
     }
+
+    fn steady_ms(&self) -> i64 {
+        self.now_ms()
+    }
 }
 
 impl Work {

@@ -1,11 +1,11 @@
 //! What a group is, and what can be asked of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
-use super::State;
 use super::member::Member;
+use super::{Now, State};
 use crate::wire::{ErrorCode, Reader, Text};
 
 /// The protocol type of consumers; others have members of their own kinds, as Kafka Connect.
@@ -22,6 +22,8 @@ pub(crate) struct ClassicGroup {
     pub(super) protocol: Option<Text>,
     pub(super) leader: Option<Text>,
     pub(super) members: BTreeMap<Text, Member>,
+    /// The ids of static members, by their instances.
+    pub(super) instances: BTreeMap<Text, Text>,
     /// Ids that were given out to join with, and until when that has to happen.
     pub(super) pending: BTreeMap<Text, i64>,
     /// How long members may join; there while it prepares.
@@ -59,15 +61,16 @@ pub(crate) struct MemberDescription {
 }
 
 impl ClassicGroup {
-    pub(crate) fn new(now_ms: i64) -> ClassicGroup {
+    pub(crate) fn new(now: Now) -> ClassicGroup {
         ClassicGroup {
             state: State::Empty,
-            since_ms: Some(now_ms),
+            since_ms: Some(now.wall_ms),
             generation: 0,
             protocol_type: None,
             protocol: None,
             leader: None,
             members: BTreeMap::new(),
+            instances: BTreeMap::new(),
             pending: BTreeMap::new(),
             joining: None,
             sync_ends_ms: None,
@@ -120,22 +123,13 @@ impl ClassicGroup {
         self.members.iter().map(describe).collect()
     }
 
-    /// Whether a member has subscribed to a topic. Consumers whose metadata cannot be read may have.
-    pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
-        if !self.is_of_consumers() || self.members.is_empty() {
-            return false;
+    /// The topics that its members, who are consumers, have subscribed to; `None` where that cannot be read.
+    pub(crate) fn subscribed_topics(&self) -> Option<HashSet<Text>> {
+        let mut subscribed = HashSet::new();
+        for member in self.members.values() {
+            subscribed.extend(subscribed_topics(&member.metadata(self.protocol()))?);
         }
-        let subscribed = |member: &Member| {
-            let topics = subscribed_topics(&member.metadata(self.protocol()));
-            topics.is_none_or(|topics| topics.iter().any(|name| *name == *topic))
-        };
-        self.members.values().any(subscribed)
-    }
-
-    /// Whether what its members have committed for topics they have left may expire while they are there.
-    pub(crate) fn knows_subscriptions(&self) -> bool {
-        let is_known = |member: &Member| subscribed_topics(&member.metadata(self.protocol())).is_some();
-        self.is_of_consumers() && self.state == State::Stable && self.members.values().all(is_known)
+        Some(subscribed)
     }
 
     /// Whether somebody is who it says to be.
@@ -152,8 +146,7 @@ impl ClassicGroup {
 
     /// The id of the member with this instance id.
     pub(super) fn static_member(&self, instance: &Text) -> Option<&Text> {
-        let is_it = |member: &Member| member.instance.as_ref() == Some(instance);
-        self.members.iter().find(|(_, member)| is_it(member)).map(|(id, _)| id)
+        self.instances.get(instance)
     }
 
     pub(super) fn is_leader(&self, member_id: &Text) -> bool {
@@ -170,12 +163,15 @@ impl ClassicGroup {
 
     /// The longest time that a member may take to join again.
     pub(super) fn rebalance_ms(&self) -> i64 {
-        self.members.values().map(|member| member.rebalance_ms.into()).max().unwrap_or(0)
+        self.members.values().map(|member| member.rebalance_ms.into()).max().unwrap_or(0).max(0)
     }
 
     /// Takes a member or an id that was given out away. Another one leads if it did.
     pub(super) fn remove(&mut self, id: &Text) -> Option<Member> {
         let removed = self.members.remove(id);
+        if let Some(instance) = removed.as_ref().and_then(|member| member.instance.as_ref()) {
+            self.instances.remove(instance);
+        }
         self.pending.remove(id);
         if self.is_leader(id) {
             self.leader = self.members.keys().next().cloned();

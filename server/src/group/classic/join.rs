@@ -52,8 +52,9 @@ impl ClassicGroup {
         effects: &mut Effects,
     ) -> Joined {
         if !self.has_room_for(&join.member_id, event.settings.size_max) {
-            self.remove(&join.member_id);
             effects.refuse_join(waiter, &Text::EMPTY, ErrorCode::GroupMaxSizeReached);
+            self.take_leave(&join.member_id, effects);
+            self.complete_if_all_joined(event, effects);
         } else if !self.supports(join) {
             effects.refuse_join(waiter, &join.member_id, ErrorCode::InconsistentGroupProtocol);
         } else if join.member_id.is_empty() {
@@ -72,6 +73,8 @@ impl ClassicGroup {
         effects: &mut Effects,
     ) -> Joined {
         let name = join.instance.as_ref().unwrap_or(&join.client_id);
+        // Whatever is too long for an id, the part that makes it one of its kind is in it.
+        let name = &name[..name.floor_char_boundary(Text::BYTES_MAX - join.fresh_id.len() - 1)];
         let id = Text::from(format!("{name}-{}", join.fresh_id));
         let (group, state) = (event.group, self.state.name());
         if let Some(instance) = &join.instance {
@@ -88,7 +91,7 @@ impl ClassicGroup {
             tracing::info!(
                 "group {group}, {state}: a member without an id joins and is to come back as {id}"
             );
-            self.pending.insert(id.clone(), event.now_ms.saturating_add(join.session_ms.into()));
+            self.pending.insert(id.clone(), event.now.steady_ms.saturating_add(join.session_ms.into()));
             effects.refuse_join(waiter, &id, ErrorCode::MemberIdRequired);
         } else {
             tracing::info!("group {group}, {state}: a member without an id joins as {id}");
@@ -175,9 +178,13 @@ impl ClassicGroup {
     fn replace(&mut self, known: &Text, id: Text, effects: &mut Effects) {
         let led = self.is_leader(known);
         let mut member = self.members.remove(known).expect("it is known");
+        member.is_new = false;
         member.answer_join(|| JoinAnswer::refusal(known.clone(), ErrorCode::FencedInstanceId), effects);
         if let Some(waiter) = member.syncing.take() {
             effects.sync(waiter, super::SyncAnswer::refusal(ErrorCode::FencedInstanceId));
+        }
+        if let Some(instance) = &member.instance {
+            self.instances.insert(instance.clone(), id.clone());
         }
         self.members.insert(id.clone(), member);
         if led {
@@ -198,7 +205,7 @@ impl ClassicGroup {
             syncing: None,
             has_synced: false,
             is_new: true,
-            session_ends_ms: event.now_ms.saturating_add(NEW_MEMBER_MS),
+            session_ends_ms: event.now.steady_ms.saturating_add(NEW_MEMBER_MS),
         };
         member.take_from(join);
         if self.members.is_empty() {
@@ -211,6 +218,9 @@ impl ClassicGroup {
         self.pending.remove(&id);
         let instance = join.instance.as_ref().map_or("none", |instance| instance.as_str());
         let reason = format!("new member {id}, instance id {instance}; {}", reason_of(join));
+        if let Some(instance) = &member.instance {
+            self.instances.insert(instance.clone(), id.clone());
+        }
         self.members.insert(id, member);
         self.rebalance(&reason, event, effects);
     }
@@ -241,9 +251,11 @@ impl ClassicGroup {
         if self.state == State::Empty {
             return !join.protocol_type.is_empty() && !join.protocols.is_empty();
         }
-        let is_common = |name: &Text| self.members.values().all(|member| member.supports(name));
-        self.protocol_type.as_ref() == Some(&join.protocol_type)
-            && join.protocols.iter().any(|(name, _)| is_common(name))
+        if self.protocol_type.as_ref() != Some(&join.protocol_type) {
+            return false;
+        }
+        let common = self.common_protocols();
+        self.members.is_empty() || join.protocols.iter().any(|(name, _)| common.contains(name))
     }
 
     /// The answer of the generation that stands, for a member that is of it.

@@ -34,7 +34,7 @@ pub(super) struct Member {
 impl Member {
     /// It is alive.
     pub(super) fn touch(&mut self, event: Event<'_>) {
-        self.session_ends_ms = event.now_ms.saturating_add(self.session_ms.into());
+        self.session_ends_ms = event.now.steady_ms.saturating_add(self.session_ms.into());
     }
 
     /// Its time is up. Who waits for others is not expected to say anything; a new one may have gone.
@@ -77,10 +77,6 @@ impl Member {
             effects.sync(waiter, answer);
             self.touch(event);
         }
-    }
-
-    pub(super) fn supports(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|(name, _)| *name == *protocol)
     }
 
     /// Its metadata for a protocol, empty for one that it does not know.

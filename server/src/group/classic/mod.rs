@@ -133,11 +133,20 @@ impl Effects {
     }
 }
 
+/// What time it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// By a clock that passes evenly: what sessions and all that is waited for are measured by.
+    pub(crate) steady_ms: i64,
+    /// Since 1970: what is written.
+    pub(crate) wall_ms: i64,
+}
+
 /// The circumstances of a request, or of time that has passed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Event<'a> {
     /// The group, for the log.
     pub(crate) group: &'a str,
-    pub(crate) now_ms: i64,
+    pub(crate) now: Now,
     pub(crate) settings: &'a GroupSettings,
 }

@@ -1,8 +1,14 @@
 //! From one generation to the next, and what time alone does.
 
+use std::collections::{HashMap, HashSet};
+
 use super::group::{Initial, Joining};
 use super::{ClassicGroup, Effects, Event, JoinAnswer, State, SyncAnswer};
 use crate::wire::{ErrorCode, Text};
+
+/// How long members have at least to ask for their assignments, and a rebalance that nobody has joined waits,
+/// however little time they allow.
+const WAIT_MS_MIN: i64 = 1_000;
 
 impl ClassicGroup {
     /// Something has changed that the next generation depends on: begins to prepare it, or goes on with it.
@@ -43,22 +49,22 @@ impl ClassicGroup {
             let delay_ms = i64::from(event.settings.initial_delay_ms);
             let left_ms = (self.rebalance_ms() - delay_ms).max(0);
             let initial = Some(Initial { delay_ms, left_ms, has_grown: false });
-            self.joining = Some(Joining { ends_ms: event.now_ms + delay_ms, initial });
+            self.joining = Some(Joining { ends_ms: event.now.steady_ms + delay_ms, initial });
             return;
         }
-        self.wait_for_members(event);
+        self.wait_for_members(self.rebalance_ms(), event);
         if self.have_all_joined() {
             self.complete(event, effects);
         }
     }
 
-    fn wait_for_members(&mut self, event: Event<'_>) {
-        self.joining = Some(Joining { ends_ms: event.now_ms + self.rebalance_ms(), initial: None });
+    fn wait_for_members(&mut self, ms: i64, event: Event<'_>) {
+        self.joining = Some(Joining { ends_ms: event.now.steady_ms + ms, initial: None });
     }
 
     fn enter(&mut self, state: State, event: Event<'_>) {
         self.state = state;
-        self.since_ms = Some(event.now_ms);
+        self.since_ms = Some(event.now.wall_ms);
     }
 
     /// Time to join is up, or nobody is waited for: who has joined is the next generation.
@@ -72,10 +78,11 @@ impl ClassicGroup {
             tracing::info!("group {}: removed {id}, which did not join again in time", event.group);
         }
         if !self.members.is_empty() && !self.has_leader_that_joined(event) {
-            self.wait_for_members(event);
+            // Nothing changes before somebody joins, or the session of a static member ends.
+            self.wait_for_members(self.rebalance_ms().max(WAIT_MS_MIN), event);
             return;
         }
-        let took_ms = self.since_ms.map_or(0, |since_ms| event.now_ms - since_ms);
+        let took_ms = self.since_ms.map_or(0, |since_ms| event.now.wall_ms - since_ms);
         self.joining = None;
         // Numbers of generations wrap nowhere near a lifetime.
         self.generation = self.generation.wrapping_add(1).max(1);
@@ -88,7 +95,7 @@ impl ClassicGroup {
         }
         self.protocol = self.select_protocol();
         self.enter(State::CompletingRebalance, event);
-        self.sync_ends_ms = Some(event.now_ms + self.rebalance_ms());
+        self.sync_ends_ms = Some(event.now.steady_ms + self.rebalance_ms().max(WAIT_MS_MIN));
         tracing::info!(
             "group {}: generation {} of {} members after {took_ms} ms, protocol {}, leader {}",
             event.group,
@@ -129,27 +136,35 @@ impl ClassicGroup {
 
     /// The protocol that most members like best among those that all support; of equals the leader's favourite.
     pub(super) fn select_protocol(&self) -> Option<Text> {
+        let common = self.common_protocols();
+        let mut votes: HashMap<&Text, usize> = HashMap::new();
+        for member in self.members.values() {
+            let names = member.protocols.iter().map(|(name, _)| name);
+            if let Some(favourite) = names.into_iter().find(|name| common.contains(name)) {
+                *votes.entry(favourite).or_default() += 1;
+            }
+        }
+        let most = votes.values().max()?;
         let leader = self.leader.as_ref().and_then(|id| self.members.get(id));
         let names = leader.or_else(|| self.members.values().next())?.protocols.iter().map(|(name, _)| name);
-        let is_common = |name: &Text| self.members.values().all(|member| member.supports(name));
-        let common: Vec<&Text> = names.filter(|name| is_common(name)).collect();
-        let favourites = self.members.values().filter_map(|member| {
-            member.protocols.iter().map(|(name, _)| name).find(|name| common.contains(name))
-        });
-        let mut votes = vec![0; common.len()];
-        for favourite in favourites {
-            let index = common.iter().position(|name| *name == favourite).expect("it was found there");
-            votes[index] += 1;
+        names.into_iter().find(|name| votes.get(name) == Some(most)).cloned()
+    }
+
+    /// The protocols that all members support.
+    pub(super) fn common_protocols(&self) -> HashSet<&Text> {
+        let mut counts: HashMap<&Text, usize> = HashMap::new();
+        // A member names each of its protocols once.
+        for (name, _) in self.members.values().flat_map(|member| &member.protocols) {
+            *counts.entry(name).or_default() += 1;
         }
-        // The first one of those with the most: `max_by_key` would take the last one.
-        let most = votes.iter().max()?;
-        votes.iter().position(|count| count == most).map(|index| common[index].clone())
+        let all = self.members.len();
+        counts.into_iter().filter(|(_, count)| *count == all).map(|(name, _)| name).collect()
     }
 
     /// Does what is due: gives up members that have said nothing for too long, ends the time to join and the
     /// time to ask for assignments.
     pub(crate) fn pass_time(&mut self, event: Event<'_>, effects: &mut Effects) {
-        let is_due = |at: &i64| *at <= event.now_ms;
+        let is_due = |at: &i64| *at <= event.now.steady_ms;
         let gone: Vec<Text> =
             self.pending.iter().filter(|(_, at)| is_due(at)).map(|(id, _)| id.clone()).collect();
         for id in gone {
@@ -158,11 +173,11 @@ impl ClassicGroup {
             self.complete_if_joined_behind(event, effects);
         }
         let failed = self.members.iter_mut().filter_map(|(id, member)| {
-            member.has_failed(event.now_ms).then(|| (id.clone(), member.session_ms))
+            member.has_failed(event.now.steady_ms).then(|| (id.clone(), member.session_ms))
         });
         for (id, session_ms) in failed.collect::<Vec<_>>() {
             // The first one that failed may have ended the time to join of the others.
-            if !self.members.contains_key(&id) {
+            if !self.members.get_mut(&id).is_some_and(|member| member.has_failed(event.now.steady_ms)) {
                 continue;
             }
             tracing::info!("group {}: evicted {id}: no heartbeat for {session_ms} ms", event.group);
@@ -175,7 +190,7 @@ impl ClassicGroup {
                     let delay_ms = i64::from(event.settings.initial_delay_ms).min(initial.left_ms);
                     let left_ms = (initial.left_ms - initial.delay_ms).max(0);
                     let initial = Some(Initial { delay_ms, left_ms, has_grown: false });
-                    self.joining = Some(Joining { ends_ms: event.now_ms + delay_ms, initial });
+                    self.joining = Some(Joining { ends_ms: event.now.steady_ms + delay_ms, initial });
                 }
                 Some(_) | None => self.complete(event, effects),
             }

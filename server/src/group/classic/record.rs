@@ -1,7 +1,9 @@
 //! A group as `__consumer_offsets` keeps it: its generation, with everybody's assignment.
 
+use std::collections::BTreeMap;
+
 use super::member::Member;
-use super::{ClassicGroup, Event, State};
+use super::{ClassicGroup, Effects, Event, State};
 use crate::group::records::{GroupMetadataValue, MemberMetadata};
 use crate::wire::Text;
 
@@ -54,12 +56,15 @@ impl ClassicGroup {
             };
             (of.member_id.detached(), member)
         };
+        let members: BTreeMap<Text, Member> = value.members.iter().map(member).collect();
+        let instance = |(id, member): (&Text, &Member)| Some((member.instance.clone()?, id.clone()));
         ClassicGroup {
             state: if value.members.is_empty() { State::Empty } else { State::Stable },
             since_ms: Some(value.current_state_timestamp).filter(|at| *at != -1),
             generation: value.generation,
             protocol_type: Some(value.protocol_type.detached()).filter(|name| !name.is_empty()),
-            members: value.members.iter().map(member).collect(),
+            instances: members.iter().filter_map(instance).collect(),
+            members,
             leader: detached(&value.leader),
             protocol,
             pending: Default::default(),
@@ -68,8 +73,12 @@ impl ClassicGroup {
         }
     }
 
-    /// Expects heartbeats of everybody from now on, behind a start.
-    pub(crate) fn await_members(&mut self, event: Event<'_>) {
+    /// Expects heartbeats of everybody from now on, behind a start. Where the most that it may have was lowered
+    /// meanwhile, its members join again.
+    pub(crate) fn await_members(&mut self, event: Event<'_>, effects: &mut Effects) {
         self.members.values_mut().for_each(|member| member.touch(event));
+        if self.members.len() > event.settings.size_max {
+            self.prepare("it has more members than group.max.size", event, effects);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What members ask for once they have joined: their assignment, to stay, to go, to commit.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::{ClassicGroup, Effects, Event, State, SyncAnswer, Waiter};
@@ -99,13 +101,13 @@ impl ClassicGroup {
             self.members.len()
         );
         let mut next = self.clone();
+        let given: HashMap<&Text, &Bytes> = sync.assignments.iter().map(|(id, given)| (id, given)).collect();
         for (id, member) in &mut next.members {
-            let given = sync.assignments.iter().find(|(of, _)| of == id);
+            let given = given.get(id);
             if given.is_none() {
                 tracing::warn!("group {}: the leader assigns nothing to {id}", event.group);
             }
-            member.assignment =
-                given.map_or_else(Bytes::new, |(_, assignment)| Bytes::copy_from_slice(assignment));
+            member.assignment = given.map_or_else(Bytes::new, |given| Bytes::copy_from_slice(given));
         }
         let value = next.to_record();
         let leader = next.members.get_mut(&sync.member_id).expect("it was validated");
@@ -120,9 +122,24 @@ impl ClassicGroup {
             member.answer_sync(answer, event, effects);
         }
         next.state = State::Stable;
-        next.since_ms = Some(event.now_ms);
+        next.since_ms = Some(event.now.wall_ms);
         next.end_syncs_if_all_have();
         Synced::Assigned { group: Box::new(next), value }
+    }
+
+    /// The assignment cannot be written: who waits for it is told why, and everybody joins again.
+    pub(crate) fn refuse_assignment(
+        &mut self,
+        waiter: Waiter,
+        code: ErrorCode,
+        event: Event<'_>,
+        effects: &mut Effects,
+    ) {
+        effects.sync(waiter, SyncAnswer::refusal(code));
+        for member in self.members.values_mut() {
+            member.answer_sync(SyncAnswer::refusal(code), event, effects);
+        }
+        self.prepare(&format!("its assignment cannot be written: {code}"), event, effects);
     }
 
     fn end_syncs_if_all_have(&mut self) {

@@ -17,6 +17,10 @@ fn settings() -> GroupSettings {
     }
 }
 
+fn at(ms: i64) -> Now {
+    Now { steady_ms: ms, wall_ms: 1_700_000_000_000 + ms }
+}
+
 /// A group, the time, and what was told.
 struct Scene {
     group: ClassicGroup,
@@ -32,7 +36,7 @@ struct Scene {
 impl Scene {
     fn new() -> Scene {
         Scene {
-            group: ClassicGroup::new(0),
+            group: ClassicGroup::new(at(0)),
             now_ms: 0,
             settings: settings(),
             waiters: 0,
@@ -81,7 +85,7 @@ impl Scene {
     fn join(&mut self, join: &Join) -> Waiter {
         let waiter = self.waiter();
         let mut effects = Effects::default();
-        let event = Event { group: "g", now_ms: self.now_ms, settings: &self.settings };
+        let event = Event { group: "g", now: at(self.now_ms), settings: &self.settings };
         match self.group.join(join, waiter, event, &mut effects) {
             Joined::Done => (),
             Joined::Replaced { .. } if self.refuses_writes => {
@@ -117,12 +121,12 @@ impl Scene {
         };
         let waiter = self.waiter();
         let mut effects = Effects::default();
-        let event = Event { group: "g", now_ms: self.now_ms, settings: &self.settings };
+        let event = Event { group: "g", now: at(self.now_ms), settings: &self.settings };
         match self.group.sync(&sync, waiter, event, &mut effects) {
             Synced::Done => (),
             Synced::Assigned { .. } if self.refuses_writes => {
                 effects = Effects::default();
-                effects.sync(waiter, SyncAnswer::refusal(ErrorCode::NotCoordinator));
+                self.group.refuse_assignment(waiter, ErrorCode::NotCoordinator, event, &mut effects);
             }
             Synced::Assigned { group, value } => {
                 self.group = *group;
@@ -146,20 +150,20 @@ impl Scene {
     fn pass(&mut self, ms: i64) {
         self.now_ms += ms;
         let mut effects = Effects::default();
-        let event = Event { group: "g", now_ms: self.now_ms, settings: &self.settings };
+        let event = Event { group: "g", now: at(self.now_ms), settings: &self.settings };
         self.group.pass_time(event, &mut effects);
         self.take(effects);
     }
 
     fn heartbeat(&mut self, id: &str) -> ErrorCode {
-        let event = Event { group: "g", now_ms: self.now_ms, settings: &self.settings };
+        let event = Event { group: "g", now: at(self.now_ms), settings: &self.settings };
         self.group.heartbeat(&id.into(), None, self.group.generation, event)
     }
 
     fn leave(&mut self, id: &str) -> ErrorCode {
         let leaving = Leaving { member_id: id.into(), instance: None, reason: None };
         let mut effects = Effects::default();
-        let event = Event { group: "g", now_ms: self.now_ms, settings: &self.settings };
+        let event = Event { group: "g", now: at(self.now_ms), settings: &self.settings };
         let codes = self.group.leave(&[leaving], event, &mut effects);
         self.take(effects);
         codes[0]
@@ -234,17 +238,114 @@ fn an_assignment_is_given_to_all_when_the_leader_has_handed_it_in() {
 }
 
 #[test]
-fn an_assignment_that_cannot_be_written_is_given_to_nobody() {
+fn an_assignment_that_cannot_be_written_is_given_to_nobody_and_all_join_again() {
     let mut scene = Scene::new();
     scene.join_with_fresh("a");
+    scene.join_with_fresh("b");
+    scene.pass(DELAY_MS);
     scene.pass(DELAY_MS);
     scene.refuses_writes = true;
-    let refused = scene.sync("a-fresh", 1, &[("a-fresh", "0")]);
-    assert_eq!(scene.synced(refused).code, ErrorCode::NotCoordinator);
-    assert_eq!(scene.group.state(), State::CompletingRebalance);
-    scene.refuses_writes = false;
-    let taken = scene.sync("a-fresh", 1, &[("a-fresh", "0")]);
-    assert_eq!(&scene.synced(taken).assignment[..], b"0");
+    let follower = scene.sync("b-fresh", 1, &[]);
+    let leader = scene.sync("a-fresh", 1, &[("a-fresh", "0"), ("b-fresh", "1")]);
+    for waiter in [leader, follower] {
+        assert_eq!(scene.synced(waiter), SyncAnswer::refusal(ErrorCode::NotCoordinator));
+    }
+    assert_eq!((scene.group.state(), scene.written.len()), (State::PreparingRebalance, 0));
+    let joined = [scene.join(&Scene::request("a-fresh")), scene.join(&Scene::request("b-fresh"))];
+    assert!(joined.iter().all(|waiter| scene.joined(*waiter).generation == 2));
+}
+
+#[test]
+fn members_that_allow_no_time_to_join_are_waited_for_and_not_asked_all_the_time() {
+    for rebalance_ms in [0, -1, i32::MIN] {
+        let of = |name: &str| Join {
+            instance: Some(name.into()),
+            fresh_id: name.to_owned(),
+            rebalance_ms,
+            ..Scene::request("")
+        };
+        let mut scene = Scene::new();
+        scene.join(&of("a"));
+        scene.join(&of("b"));
+        scene.pass(DELAY_MS);
+        scene.sync_all();
+        assert_eq!(scene.leave("a-a"), ErrorCode::None);
+        // The one that stays is static, and does not join.
+        let mut looks = 0;
+        while scene.group.state() == State::PreparingRebalance {
+            let next = scene.group.next_deadline_ms().unwrap();
+            scene.pass((next - scene.now_ms).max(1));
+            looks += 1;
+        }
+        assert_eq!(scene.group.state(), State::Empty);
+        assert!(looks <= SESSION_MS / 1_000 + 2, "{looks} looks in a session of {SESSION_MS} ms");
+    }
+}
+
+#[test]
+fn times_as_long_as_can_be_asked_for_do_not_overflow() {
+    let mut scene = Scene::new();
+    let join = Join { session_ms: i32::MAX, rebalance_ms: i32::MAX, ..Scene::request("") };
+    scene.join(&Join { comes_back_with_id: false, ..join });
+    scene.pass(DELAY_MS);
+    scene.sync_all();
+    assert_eq!(scene.group.next_deadline_ms(), Some(DELAY_MS + i64::from(i32::MAX)));
+}
+
+#[test]
+fn a_first_generation_comes_however_many_join() {
+    let mut scene = Scene::new();
+    scene.settings.size_max = 1_000;
+    let short = Join { rebalance_ms: 10_000, comes_back_with_id: false, ..Scene::request("") };
+    let first = scene.join(&short);
+    for more in 0..9 {
+        scene.pass(1_000);
+        scene.join(&Join { fresh_id: more.to_string(), ..short.clone() });
+    }
+    assert_eq!(scene.told(first), None);
+    scene.pass(1_000);
+    assert_eq!(scene.joined(first).generation, 1);
+}
+
+#[test]
+fn a_static_member_that_comes_back_while_others_are_waited_for_is_waited_for_like_them() {
+    let with_instance = |id: &str| Join { instance: Some("i".into()), ..Scene::request(id) };
+    let mut scene = Scene::stable(&["a"]);
+    scene.join(&with_instance(""));
+    let back = scene.join(&Join { fresh_id: "second".to_owned(), ..with_instance("") });
+    for _ in 0..4 {
+        scene.pass(i64::from(SESSION_MS) / 2);
+        scene.heartbeat("a-fresh");
+    }
+    assert_eq!(scene.told(back), None, "it waits for the one that has not joined again");
+    scene.join(&Scene::request("a-fresh"));
+    assert_eq!(scene.joined(back).code, ErrorCode::None);
+}
+
+#[test]
+fn a_start_with_a_lower_limit_has_members_join_again() {
+    let mut scene = Scene::stable(&["a", "b"]);
+    scene.group = ClassicGroup::from_record(scene.written.last().unwrap());
+    scene.settings.size_max = 1;
+    let mut effects = Effects::default();
+    let event = Event { group: "g", now: at(scene.now_ms), settings: &scene.settings };
+    scene.group.await_members(event, &mut effects);
+    assert_eq!(scene.group.state(), State::PreparingRebalance);
+    let first = scene.join(&Scene::request("b-fresh"));
+    let second = scene.join(&Scene::request("a-fresh"));
+    assert_eq!(scene.joined(second).code, ErrorCode::GroupMaxSizeReached);
+    assert_eq!(scene.joined(first).generation, 2);
+}
+
+#[test]
+fn ids_differ_however_long_the_names_are() {
+    let mut scene = Scene::new();
+    let long = Join { client_id: "c".repeat(Text::BYTES_MAX).into(), ..Scene::request("") };
+    let ids = ["one", "other"].map(|fresh| {
+        let waiter = scene.join(&Join { fresh_id: fresh.to_owned(), ..long.clone() });
+        scene.joined(waiter).member_id
+    });
+    assert_ne!(ids[0], ids[1]);
 }
 
 #[test]
@@ -425,8 +526,8 @@ fn what_was_written_comes_back_with_a_start() {
     let written = scene.written.last().unwrap().clone();
     scene.group = ClassicGroup::from_record(&written);
     assert_eq!(scene.group.next_deadline_ms(), None);
-    let event = Event { group: "g", now_ms: scene.now_ms, settings: &scene.settings };
-    scene.group.await_members(event);
+    let event = Event { group: "g", now: at(scene.now_ms), settings: &scene.settings };
+    scene.group.await_members(event, &mut Effects::default());
     assert_eq!(scene.group.to_record(), written);
     assert_eq!(scene.heartbeat("a-fresh"), ErrorCode::None);
     scene.pass(i64::from(SESSION_MS));
@@ -436,10 +537,10 @@ fn what_was_written_comes_back_with_a_start() {
 #[test]
 fn topics_of_consumers_are_known_and_what_cannot_be_read_may_be_any() {
     let scene = Scene::stable(&["a"]);
-    assert!(scene.group.is_subscribed_to("t") && !scene.group.is_subscribed_to("u"));
+    assert_eq!(scene.group.subscribed_topics(), Some([Text::from("t")].into()));
     let mut scene = Scene::new();
     let join = Join { protocols: vec![("range".into(), Bytes::from_static(b"\0"))], ..Scene::request("") };
     scene.join(&Join { comes_back_with_id: false, ..join });
     scene.pass(DELAY_MS);
-    assert!(scene.group.is_subscribed_to("u") && !scene.group.knows_subscriptions());
+    assert_eq!(scene.group.subscribed_topics(), None);
 }
