@@ -36,6 +36,14 @@ pub struct BatchRules {
     pub compression: Option<Compression>,
 }
 
+impl Default for BatchRules {
+    /// Anything of up to a mebibyte, as it comes.
+    fn default() -> BatchRules {
+        let timestamps = TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX };
+        BatchRules { size_max: 1 << 20, needs_keys: false, timestamps, compression: None }
+    }
+}
+
 /// Whose clock a topic's records carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampRule {

@@ -62,6 +62,19 @@ pub struct LogLimits {
     pub index_interval_bytes: u64,
 }
 
+impl Default for LogLimits {
+    /// Segments of a gibibyte, however old they get.
+    fn default() -> LogLimits {
+        LogLimits {
+            segment_bytes: 1 << 30,
+            segment_ms: i64::MAX,
+            segment_jitter_ms: 0,
+            index_bytes_max: 10 << 20,
+            index_interval_bytes: 4_096,
+        }
+    }
+}
+
 /// Segments in rising order of base offset; there is always one, and the last is appended to.
 #[derive(Debug)]
 pub struct Log {

@@ -41,3 +41,18 @@ pub struct PartitionConfig {
     /// The files of a deleted segment stay for so long: `file.delete.delay.ms`.
     pub delete_delay_ms: i64,
 }
+
+impl Default for PartitionConfig {
+    /// Takes what comes, durably, and gives nothing up.
+    fn default() -> PartitionConfig {
+        PartitionConfig {
+            batch: BatchRules::default(),
+            log: LogLimits::default(),
+            leader_epoch: 0,
+            ack: Ack::Durable,
+            producer_expiration_ms: i64::MAX,
+            retention: Retention { ms: None, bytes: None },
+            delete_delay_ms: 60_000,
+        }
+    }
+}

@@ -124,7 +124,8 @@ fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>, Error> {
 }
 
 /// All partitions that a log directory holds. Directories that are being removed are finished off.
-pub fn find_all(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<FoundPartition>, Error> {
+#[cfg(test)]
+pub(crate) fn find_all(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<FoundPartition>, Error> {
     let named = find_named(disk, log_dir)?;
     named.into_iter().filter_map(|named| named.identify(disk).transpose()).collect()
 }

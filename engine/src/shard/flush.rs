@@ -94,8 +94,7 @@ mod tests {
     use bytes::Bytes;
 
     use crate::disk::sim::SimDisk;
-    use crate::format::{BatchBuilder, BatchRules, NewRecord, TimestampRule, Uuid};
-    use crate::log::{LogLimits, Retention};
+    use crate::format::{BatchBuilder, NewRecord, Uuid};
     use crate::partition::{Ack, FlushLimits, Known, PartitionConfig, PartitionId, directory};
     use crate::shard::{CommitLimits, OpenPartition, Shard, ShardConfig, Ticket};
 
@@ -123,24 +122,8 @@ mod tests {
                 topic: "t".to_owned(),
                 dir: 0,
                 config: PartitionConfig {
-                    batch: BatchRules {
-                        size_max: 1 << 20,
-                        needs_keys: false,
-                        timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
-                        compression: None,
-                    },
-                    log: LogLimits {
-                        segment_bytes: 1 << 20,
-                        segment_ms: i64::MAX,
-                        segment_jitter_ms: 0,
-                        index_bytes_max: 1 << 20,
-                        index_interval_bytes: 4_096,
-                    },
-                    leader_epoch: 0,
                     ack: Ack::Flushed(FlushLimits { messages, ms }),
-                    producer_expiration_ms: i64::MAX,
-                    retention: Retention { ms: None, bytes: None },
-                    delete_delay_ms: 60_000,
+                    ..PartitionConfig::default()
                 },
                 known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
                 replay: Default::default(),

@@ -10,9 +10,9 @@ use crate::Error;
 use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, OpenMode};
 use crate::format::batch::tests::{sample, sample_of_producer, sample_with};
-use crate::format::{BatchHeader, BatchRules, ProducerSequence, TimestampRule, Uuid};
+use crate::format::{BatchHeader, ProducerSequence, Uuid};
 use crate::journal::PartitionReplay;
-use crate::log::{LogLimits, Retention, TimedOffset};
+use crate::log::{LogLimits, TimedOffset};
 use crate::partition::{Ack, Bounds, Isolation, Known, PartitionConfig, PartitionId, TimeQuery, directory};
 
 const NOW_MS: i64 = 10_000;
@@ -29,24 +29,13 @@ fn partition(index: i32, ack: Ack) -> OpenPartition {
         topic: "t".to_owned(),
         dir: 0,
         config: PartitionConfig {
-            batch: BatchRules {
-                size_max: 1 << 20,
-                needs_keys: false,
-                timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
-                compression: None,
-            },
             log: LogLimits {
                 segment_bytes: SEGMENT_BYTES,
-                segment_ms: i64::MAX,
-                segment_jitter_ms: 0,
-                index_bytes_max: 10 << 20,
                 index_interval_bytes: 100,
+                ..LogLimits::default()
             },
-            leader_epoch: 0,
             ack,
-            producer_expiration_ms: 86_400_000,
-            retention: Retention { ms: None, bytes: None },
-            delete_delay_ms: 60_000,
+            ..PartitionConfig::default()
         },
         known: Known { was_clean: false, recovery_point: 0, start_offset: 0, has_gaps: false },
         replay: PartitionReplay::default(),

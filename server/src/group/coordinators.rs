@@ -377,9 +377,9 @@ mod tests {
 
     use logmill_engine::disk::sim::SimDisk;
     use logmill_engine::disk::{Disk, OpenMode};
-    use logmill_engine::format::{Batch, BatchRules, BatchView, Compression, TimestampRule, Uuid};
-    use logmill_engine::log::{LogLimits, Retention};
-    use logmill_engine::partition::{Ack, Known, PartitionConfig, directory};
+    use logmill_engine::format::{Batch, BatchRules, BatchView, Compression, Uuid};
+    use logmill_engine::log::LogLimits;
+    use logmill_engine::partition::{Known, PartitionConfig, directory};
     use logmill_engine::shard::{CommitLimits, OpenPartition, ShardConfig};
 
     use super::*;
@@ -419,24 +419,9 @@ mod tests {
             topic: CONSUMER_OFFSETS.to_owned(),
             dir: 0,
             config: PartitionConfig {
-                batch: BatchRules {
-                    size_max: 1_000,
-                    needs_keys: false,
-                    timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
-                    compression: None,
-                },
-                log: LogLimits {
-                    segment_bytes: 400,
-                    segment_ms: i64::MAX,
-                    segment_jitter_ms: 0,
-                    index_bytes_max: 10 << 20,
-                    index_interval_bytes: 100,
-                },
-                leader_epoch: 0,
-                ack: Ack::Durable,
-                producer_expiration_ms: 86_400_000,
-                retention: Retention { ms: None, bytes: None },
-                delete_delay_ms: 60_000,
+                batch: BatchRules { size_max: 1_000, ..BatchRules::default() },
+                log: LogLimits { segment_bytes: 400, index_interval_bytes: 100, ..LogLimits::default() },
+                ..PartitionConfig::default()
             },
             known: Known { was_clean: true, recovery_point: 0, start_offset: 0, has_gaps: false },
             replay: Default::default(),

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::disk::sim::SimDisk;
 use crate::disk::{Disk, SyncKind};
 use crate::error::Refusal;
-use crate::format::{BatchBuilder, BatchRules, NewRecord, PointState, TimestampRule, point_state};
+use crate::format::{BatchBuilder, NewRecord, PointState, point_state};
 use crate::log::{Cache, CacheLimits, LogEnd, LogLimits, Retention};
 
 mod crash;
@@ -30,24 +30,9 @@ const KILLED: Known = Known { was_clean: false, ..NEW };
 
 fn config() -> PartitionConfig {
     PartitionConfig {
-        batch: BatchRules {
-            size_max: 1 << 20,
-            needs_keys: false,
-            timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
-            compression: None,
-        },
-        log: LogLimits {
-            segment_bytes: SEGMENT_BYTES,
-            segment_ms: i64::MAX,
-            segment_jitter_ms: 0,
-            index_bytes_max: 1 << 20,
-            index_interval_bytes: 100,
-        },
-        leader_epoch: 0,
-        ack: Ack::Durable,
+        log: LogLimits { segment_bytes: SEGMENT_BYTES, index_interval_bytes: 100, ..LogLimits::default() },
         producer_expiration_ms: DAY_MS,
-        retention: Retention { ms: None, bytes: None },
-        delete_delay_ms: 60_000,
+        ..PartitionConfig::default()
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use logmill_engine::Error;
 use logmill_engine::disk::Disk;
 use logmill_engine::format::checkpoint::read_offsets;
-use logmill_engine::format::{BatchRules, TimestampRule, Uuid, producer_snapshot};
-use logmill_engine::log::{Cache, CacheLimits, FileKind, LogLimits, Retention, base_of};
-use logmill_engine::partition::{Ack, Journalled, Known, Partition, PartitionConfig, PartitionId, directory};
+use logmill_engine::format::{Uuid, producer_snapshot};
+use logmill_engine::log::{Cache, CacheLimits, FileKind, LogLimits, base_of};
+use logmill_engine::partition::{Journalled, Known, Partition, PartitionConfig, PartitionId, directory};
 
 use super::recipe::{Step, TIME};
 use super::tell::ToldProducer;
@@ -21,24 +21,8 @@ pub(crate) const NEW: Known = Known { was_clean: true, recovery_point: 0, start_
 /// Settings of a topic whose segments and indexes are small.
 pub(crate) fn config(segment_bytes: u64) -> PartitionConfig {
     PartitionConfig {
-        batch: BatchRules {
-            size_max: 1 << 20,
-            needs_keys: false,
-            timestamps: TimestampRule::Create { before_ms_max: i64::MAX, after_ms_max: i64::MAX },
-            compression: None,
-        },
-        log: LogLimits {
-            segment_bytes,
-            segment_ms: i64::MAX,
-            segment_jitter_ms: 0,
-            index_bytes_max: 10 << 20,
-            index_interval_bytes: 150,
-        },
-        leader_epoch: 0,
-        ack: Ack::Durable,
-        producer_expiration_ms: i64::MAX,
-        retention: Retention { ms: None, bytes: None },
-        delete_delay_ms: 60_000,
+        log: LogLimits { segment_bytes, index_interval_bytes: 150, ..LogLimits::default() },
+        ..PartitionConfig::default()
     }
 }
 
