@@ -1,7 +1,7 @@
 //! Damaged bytes through everything that reads batches: never a panic, never an allocation beyond the limit,
 //! and what is said to be whole is what was written.
 //!
-//! `LOGMILL_MUTATIONS=1000000 cargo test --release -p logmill-engine --test mutations` makes a million.
+//! `LOGMILL_MUTATIONS=1000000 cargo test --release --workspace --test mutations` makes a million.
 //! `LOGMILL_SEED` repeats a run.
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails its test")]
 

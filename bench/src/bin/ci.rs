@@ -202,7 +202,7 @@ const LONG_RUNS: &[(&str, u32, &str)] = &[
         "what a million crashes on the simulated disk leave",
     ),
     (
-        "LOGMILL_MUTATIONS=1000000 cargo test --release -p logmill-engine --test directories damage",
+        "LOGMILL_MUTATIONS=1000000 cargo test --release --workspace --test directories damage",
         20,
         "what readers get of damaged directories",
     ),
@@ -358,6 +358,9 @@ mod tests {
             let whole =
                 is_run || step.arguments.iter().any(|argument| ["--workspace", "--all"].contains(argument));
             assert!(whole, "cargo {}", step.arguments.join(" "));
+        }
+        for (command, ..) in LONG_RUNS {
+            assert!(command.contains("cargo run ") || command.contains(" --workspace "), "{command}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Damage to any file of a directory: what readers get is what was written, byte for byte, or an error that
 //! names the place, or less than was written where that was never durable. Never a panic.
 //!
-//! `LOGMILL_MUTATIONS=1000000 cargo test --release -p logmill-engine --test directories damage` makes a
+//! `LOGMILL_MUTATIONS=1000000 cargo test --release --workspace --test directories damage` makes a
 //! million. `LOGMILL_SEED` repeats a run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
