@@ -98,18 +98,20 @@ impl<E: Entry> EntryFile<E> {
         self.len().checked_sub(1).map(|last| self.get(cache, place, last)).transpose()
     }
 
-    /// The last entry for which `is_before` holds, which it does for all in front of that.
+    /// The last entry for which `is_before` holds, which it does for all in front of that; and the one behind it,
+    /// where that is at hand.
     pub(crate) fn floor(
         &self,
         cache: &mut Cache,
         place: &Place<'_>,
         is_before: impl Fn(&E) -> bool,
-    ) -> io::Result<Option<E>> {
-        if let Some(first) = self.tail.first()
-            && is_before(first)
-        {
-            let behind = self.tail.partition_point(is_before);
-            return Ok(Some(self.tail[behind - 1]));
+    ) -> io::Result<Option<(E, Option<E>)>> {
+        let last_of = |entries: &[E]| {
+            let behind = entries.partition_point(&is_before);
+            behind.checked_sub(1).map(|last| (entries[last], entries.get(behind).copied()))
+        };
+        if self.tail.first().is_some_and(&is_before) {
+            return Ok(last_of(&self.tail));
         }
         let (mut from, mut to) = (0, self.in_file.div_ceil(Self::PER_PAGE));
         while from < to {
@@ -121,8 +123,7 @@ impl<E: Entry> EntryFile<E> {
             }
         }
         let Some(page) = from.checked_sub(1) else { return Ok(None) };
-        let page = self.page(cache, place, page)?;
-        Ok(page.partition_point(is_before).checked_sub(1).map(|last| page[last]))
+        Ok(last_of(self.page(cache, place, page)?))
     }
 
     /// The first entry for which `is_before` does not hold, which it does for all in front of that.

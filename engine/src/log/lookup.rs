@@ -49,7 +49,10 @@ impl Segment {
         let fault = match self.offsets.batch_before(cache, place, offset) {
             Ok(None) => return Ok(walk),
             Ok(Some(claim)) => {
-                walk.go_to(claim.position);
+                match claim.distance {
+                    Some(distance) => walk.go_to_reach(claim.position, distance),
+                    None => walk.go_to(claim.position),
+                }
                 match confirm(&mut walk, &claim).map_err(reading(place))? {
                     None => return Ok(walk),
                     Some(fault) => fault,
@@ -127,6 +130,6 @@ fn confirm(walk: &mut Walk<'_>, claim: &Claim) -> io::Result<Option<String>> {
         Found::End => "the segment ends before it".to_owned(),
         Found::Nothing(fault) => fault,
     };
-    let Claim { last_offset, position } = claim;
+    let Claim { last_offset, position, .. } = claim;
     Ok(Some(format!("entry for a batch at position {position} that ends at offset {last_offset}: {fault}")))
 }

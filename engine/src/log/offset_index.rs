@@ -19,6 +19,9 @@ impl Entry for OffsetEntry {
 pub(crate) struct Claim {
     pub(crate) last_offset: i64,
     pub(crate) position: u64,
+    /// So many bytes behind its position the batch begins that was asked for, or in front of that, if batches are
+    /// all of one size.
+    pub(crate) distance: Option<u64>,
 }
 
 impl OffsetIndex {
@@ -34,7 +37,13 @@ impl OffsetIndex {
         let found = self.floor(cache, place, |entry| {
             entry.last_offset(base_offset).is_some_and(|last_offset| last_offset <= offset)
         })?;
-        Ok(found.map(|entry| claim(&entry, place)))
+        Ok(found.map(|(entry, next)| {
+            let claim = claim(&entry, place);
+            Claim {
+                distance: next.and_then(|next| claim.distance_to(offset, &self::claim(&next, place))),
+                ..claim
+            }
+        }))
     }
 
     /// The first batch at `position` or behind it, among those with an entry. What cannot be an entry is claimed
@@ -54,5 +63,16 @@ fn claim(entry: &OffsetEntry, place: &Place<'_>) -> Claim {
     Claim {
         last_offset: entry.last_offset(place.base_offset).unwrap_or(-1),
         position: entry.position().unwrap_or(u64::MAX),
+        distance: None,
+    }
+}
+
+impl Claim {
+    /// How far it is to the batch of `offset`, between this one and the next one that is known.
+    fn distance_to(&self, offset: i64, next: &Claim) -> Option<u64> {
+        let bytes = next.position.checked_sub(self.position)?;
+        let offsets = next.last_offset.checked_sub(self.last_offset).filter(|offsets| *offsets > 0)?;
+        let ahead = u128::try_from(offset.checked_sub(self.last_offset)?).ok()?;
+        u64::try_from(u128::from(bytes) * ahead / offsets as u128).ok()
     }
 }

@@ -12,6 +12,9 @@ const MAGIC_AT: usize = 16;
 
 /// Bytes read at a time where only headers are looked at.
 pub(crate) const HEADERS_WINDOW: usize = 4_096;
+/// Bytes read where the wanted header should be the next one or two.
+const NEAR_WINDOW: usize = 4 * HEADER_LEN;
+const WHOLE_WINDOWS: [usize; 2] = [usize::MAX; 2];
 /// Bytes read at a time where everything is looked at; in tests so few that a window does not hold all.
 pub(crate) const RECORDS_WINDOW: usize = if cfg!(test) { 16 << 10 } else { 1 << 20 };
 
@@ -98,6 +101,8 @@ pub(crate) struct Walk<'a> {
     window: &'a mut [u8],
     window_from: u64,
     window_len: usize,
+    /// The next two reads take so many bytes, if they are enough.
+    next_lens: [usize; 2],
     bytes_read: u64,
 }
 
@@ -106,7 +111,16 @@ impl<'a> Walk<'a> {
     /// least.
     pub(crate) fn new(file: &'a OpenFile, position: u64, end: u64, window: &'a mut [u8]) -> Walk<'a> {
         assert!(window.len() >= HEADER_LEN, "a window holds a header");
-        Walk { file, position, end, window, window_from: 0, window_len: 0, bytes_read: 0 }
+        Walk {
+            file,
+            position,
+            end,
+            window,
+            window_from: 0,
+            window_len: 0,
+            next_lens: WHOLE_WINDOWS,
+            bytes_read: 0,
+        }
     }
 
     /// The position of the next batch.
@@ -122,6 +136,15 @@ impl<'a> Walk<'a> {
     /// Goes on with the batch at `position`.
     pub(crate) fn go_to(&mut self, position: u64) {
         self.position = position;
+    }
+
+    /// Goes on with the batch at `position`, to the one that probably begins `distance` behind it or a little later.
+    /// Each page of the cache that is read costs as much as a read, and most of what is between two headers is
+    /// not wanted.
+    pub(crate) fn go_to_reach(&mut self, position: u64, distance: u64) {
+        self.position = position;
+        let distance = usize::try_from(distance).unwrap_or(usize::MAX);
+        self.next_lens = [distance.saturating_add(HEADER_LEN), NEAR_WINDOW];
     }
 
     /// Ends the walk earlier.
@@ -176,7 +199,10 @@ impl<'a> Walk<'a> {
     fn bytes(&mut self, position: u64, wanted: usize) -> io::Result<&[u8]> {
         let window_end = self.window_from + self.window_len as u64;
         if position < self.window_from || position + wanted as u64 > window_end {
-            let len = (self.end - position).min(self.window.len() as u64) as usize;
+            let [next_len, later_len] = self.next_lens;
+            self.next_lens = [later_len, usize::MAX];
+            let len_max = self.window.len().min(next_len).max(wanted);
+            let len = (self.end - position).min(len_max as u64) as usize;
             self.window_len = self.file.read_at(&mut self.window[..len], position)?;
             self.window_from = position;
             self.bytes_read += self.window_len as u64;

@@ -60,7 +60,7 @@ impl TimeIndex {
         timestamp: i64,
     ) -> io::Result<Option<TimedOffset>> {
         let found = self.entries.floor(cache, place, |entry| entry.timestamp() <= timestamp)?;
-        Ok(found.map(|entry| timed(&entry, place)))
+        Ok(found.map(|(entry, _)| timed(&entry, place)))
     }
 }
 

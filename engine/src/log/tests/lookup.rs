@@ -1,6 +1,8 @@
 //! Offsets and times are found, whatever the index says.
 
 use super::*;
+use crate::log::scan::BatchAt;
+use crate::log::segment::next_batch;
 
 #[test]
 fn every_offset_is_found_in_every_segment_whatever_is_asked_for() {
@@ -32,6 +34,47 @@ fn a_reader_stops_at_the_end_that_it_is_given() {
     assert_eq!(late, None);
     let max = bench.log.offset_of_max_timestamp(&mut bench.cache, end).unwrap();
     assert_eq!(max.unwrap().timestamp, 1_010);
+}
+
+#[test]
+fn a_lookup_reads_as_far_as_the_batch_that_it_finds() {
+    let interval = 1_000;
+    let mut bench =
+        Bench::new(LogLimits { segment_bytes: 1 << 20, index_interval_bytes: interval, ..LIMITS });
+    bench.append_some(200);
+    // Behind the first index entry and in front of the last one.
+    for offset in 40..340 {
+        let (segment, place) = bench.log.segment(0);
+        let file = segment.file(&mut bench.cache, &place).unwrap();
+        let mut window = [0; 4_096];
+        let lent = (&file, &mut window[..]);
+        let mut walk = segment.walk_to(&mut bench.cache, &place, interval, offset, lent).unwrap();
+        let is_wanted = |batch: &BatchAt| batch.last_offset() >= offset;
+        let found = next_batch(&mut walk, &place, is_wanted).unwrap().unwrap();
+        assert_eq!((found.base_offset(), found.position), (offset / 2 * 2, offset as u64 / 2 * batch_len()));
+        let between_entries = interval + batch_len();
+        assert!(walk.bytes_read() <= between_entries + 5 * 61, "offset {offset}: {}", walk.bytes_read());
+    }
+}
+
+#[test]
+fn batches_of_few_and_many_records_are_found_wherever_they_were_expected() {
+    let limits = LogLimits { segment_bytes: 20_000, index_interval_bytes: 600, ..LIMITS };
+    let mut bench = Bench::new(limits);
+    let mut batches = Vec::new();
+    let mut random = 1u32;
+    for _ in 0..1_000 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let records = if random >> 29 == 0 { 1 + (random >> 16) as i32 % 500 } else { 1 };
+        batches.push((bench.append(records), records));
+    }
+    let disk = bench.stop();
+    let mut bench = Bench::open(&disk, limits, CLEAN).unwrap();
+    for (base, records) in batches {
+        for offset in [base, base + i64::from(records) / 2, base + i64::from(records) - 1] {
+            assert_eq!(base_offsets(&bench.read_one(offset)), [base], "offset {offset}");
+        }
+    }
 }
 
 /// Two records each, by hand: the second one's timestamp is 3 ms behind the first one's.

@@ -136,6 +136,15 @@ impl Bench {
         Ok(bytes)
     }
 
+    /// The batch that holds an offset.
+    fn read_one(&mut self, offset: i64) -> Vec<u8> {
+        let end = self.log.end();
+        let slice = self.log.slice(&mut self.cache, offset, end, 1).unwrap().unwrap();
+        let mut bytes = vec![0; slice.bytes.len as usize];
+        slice.bytes.file.read_at(&mut bytes, slice.bytes.position).unwrap();
+        bytes
+    }
+
     /// Base offsets of all batches that a reader gets from the log's start on.
     fn offsets(&mut self) -> Vec<i64> {
         let start = self.log.start_offset();
