@@ -4,6 +4,7 @@ use crate::compare::CompareArgs;
 use crate::crash::{FailingArgs, FileSystemsArgs, KillsArgs, PowerArgs, StartArgs, TakeoverArgs};
 use crate::device::DiskArgs;
 use crate::floor::FloorCommand;
+use crate::instructions::InstructionsArgs;
 use crate::limits::{ColdArgs, ConnectionsArgs, StrangersArgs, WarmArgs};
 use crate::load::RunArgs;
 use crate::rig::{self, Error};
@@ -34,8 +35,10 @@ impl Arguments {
 pub enum Command {
     /// Loads any broker that speaks Kafka's protocol, and measures.
     Run(Box<RunArgs>),
-    /// Apache Kafka, Logmill and the floor side by side: throughput and CPU per GB of one load.
+    /// Apache Kafka, Logmill and the floor side by side, case by case: throughput, CPU, memory, latency, starts.
     Compare(CompareArgs),
+    /// Two commits side by side: instructions of the steps of the hot path.
+    Instructions(InstructionsArgs),
     /// The least a broker can do on this machine.
     #[command(subcommand)]
     Floor(FloorCommand),
@@ -72,6 +75,7 @@ impl Command {
         match self {
             Command::Run(args) => args.run(),
             Command::Compare(args) => args.run(),
+            Command::Instructions(args) => args.run(),
             Command::Floor(command) => {
                 command.run().map_err(|source| Error::Io { what: "floor".into(), source })
             }

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod crash;
 pub mod device;
 pub mod floor;
+pub mod instructions;
 mod ledger;
 pub mod limits;
 pub mod load;
