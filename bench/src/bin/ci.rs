@@ -106,6 +106,7 @@ const GROUPS: &[Group] = &[
         needs: &[],
         steps: &[
             cargo(&["bench", "--workspace", "--bench", "engine", "--", "--test"]),
+            cargo(&["bench", "--workspace", "--bench", "steps", "--", "--test"]),
             cargo(&["bench", "--workspace", "--bench", "commit", "--", "--quick"]),
         ],
     },
@@ -152,10 +153,26 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "takeover",
-        claim: "Apache Kafka takes over what a killed broker left, with every acknowledged record",
+        claim: "Apache Kafka takes over what a killed broker left, with every acknowledged record; a comparison reports",
         minutes: 2,
         needs: &[JAVA, MAVEN],
-        steps: &[cargo(&["run", "--release", "--", "bench", "takeover"])],
+        steps: &[
+            cargo(&["run", "--release", "--", "bench", "takeover"]),
+            // Seconds, and both brokers are at hand: a comparison runs and reports.
+            cargo(&[
+                "run",
+                "--release",
+                "--",
+                "bench",
+                "compare",
+                "--quick",
+                "--fresh",
+                "--cases",
+                "start-empty",
+                "--dir",
+                "target/compare-quick",
+            ]),
+        ],
     },
     Group {
         name: "limits",
@@ -171,7 +188,18 @@ const GROUPS: &[Group] = &[
 
 /// Runs that take too long to be part of the whole: command, minutes, what it tells.
 const LONG_RUNS: &[(&str, u32, &str)] = &[
-    ("cargo run --release -- bench compare", 15, "throughput and CPU per GB beside Apache Kafka"),
+    ("cargo run --release -- bench compare", 120, "every case beside Apache Kafka and the floor"),
+    (
+        "cargo run --release -- bench compare --cases java-producer",
+        15,
+        "one load of Apache Kafka's producer, beside a floor whose client is as busy",
+    ),
+    (
+        "cargo run --release -- bench instructions origin/main --fail-above 5",
+        10,
+        "which steps of the hot path take more instructions than they did",
+    ),
+    ("cargo bench --workspace --bench steps", 5, "how long those steps take"),
     (
         "cargo bench --workspace --bench commit -- --check",
         40,

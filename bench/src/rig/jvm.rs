@@ -7,7 +7,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::UNIX_EPOCH,
 };
 
@@ -134,7 +137,23 @@ fn archive_path(jars: &Jars, java: &Path, class: &str) -> Result<PathBuf, Error>
     Ok(jars.cache().join(format!("{class}-{:016x}.jsa", hasher.finish())))
 }
 
-fn java() -> Result<PathBuf, Error> {
+/// Which java runs from now on, instead of the one that is found.
+static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has a java of the user's run brokers and tools; before the first of them starts.
+pub(crate) fn use_java(java: &Path) -> Result<(), Error> {
+    let java = fs::canonicalize(java).map_err(Error::io(format!("opening {}", java.display())))?;
+    CHOSEN.set(java).map_err(|java| Error::Failed {
+        what: format!("another java was chosen before {}", java.display()),
+        output: String::new(),
+    })
+}
+
+/// The java that runs brokers and tools.
+pub(crate) fn java() -> Result<PathBuf, Error> {
+    if let Some(chosen) = CHOSEN.get() {
+        return Ok(chosen.clone());
+    }
     let home = env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/java"));
     let found = home.filter(|java| java.is_file()).or_else(|| find_program("java"));
     found.ok_or(Error::Missing { program: "java", purpose: "run Apache Kafka and its tools (17 or later)" })

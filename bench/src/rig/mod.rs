@@ -41,6 +41,7 @@ pub use connection::Connection;
 pub use error::Error;
 pub use jars::{Jars, KAFKA_VERSION};
 pub use jvm::JvmProfile;
+pub(crate) use jvm::{java, use_java};
 pub use kernel::Kernel;
 pub use probe::api_versions;
 pub use tool::{Tool, ToolOutput};

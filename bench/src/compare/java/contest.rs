@@ -7,13 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::command::CompareArgs;
-use super::leg::{Contender, Leg, LegCpu, LegLoad, cpu_at_rest};
+use super::super::meter::cpu_at_rest;
+use super::leg::{Contender, Leg, LegCpu, LegLoad};
 use super::producer::{Produced, Producer};
 use crate::floor::{Ack, Floor, Load, Protocol, Settings, Work};
 use crate::rig::{ApacheOptions, Broker, Error, Jars, LogmillOptions, Tool};
 
 /// Partitions of the topic, and files of the floor.
 const PARTITIONS: u32 = 16;
+/// The Java client's default.
+const BATCH_BYTES: u32 = 16_384;
 /// The Java client's `max.in.flight.requests.per.connection`.
 const IN_FLIGHT: usize = 5;
 /// How long a deleted topic's files may stay.
@@ -36,10 +39,7 @@ pub(super) struct Contest<'a> {
 impl Contest<'_> {
     /// Starts and warms the brokers.
     pub(super) fn start(args: &CompareArgs) -> Result<Contest<'_>, Error> {
-        let jars = match &args.kafka_dir {
-            Some(dir) => Jars::in_directory(dir)?,
-            None => Jars::fetched()?,
-        };
+        let jars = args.jars()?;
         let apache = start_apache(args, &jars)?;
         let logmill = |ack: &str| {
             Broker::logmill(LogmillOptions {
@@ -50,9 +50,9 @@ impl Contest<'_> {
         };
         let (page_cache, durable) = (logmill("page-cache")?, logmill("durable")?);
         let contest = Contest { args, jars, apache, page_cache, durable, topics: Cell::new(0) };
-        contest.produce(&contest.apache, contest.load(args.java.warm_up_records))?;
+        contest.produce(&contest.apache, contest.load(args.java_producer.warm_up_records))?;
         for logmill in [&contest.page_cache, &contest.durable] {
-            contest.produce(logmill, contest.load(args.java.first_records))?;
+            contest.produce(logmill, contest.load(args.java_producer.first_records))?;
         }
         Ok(contest)
     }
@@ -95,12 +95,12 @@ impl Contest<'_> {
     /// A leg of a broker that is started for it.
     fn fresh_apache(&self) -> Result<Leg, Error> {
         let broker = start_apache(self.args, &self.jars)?;
-        self.produce(&broker, self.load(self.args.java.first_records))?;
+        self.produce(&broker, self.load(self.args.java_producer.first_records))?;
         Ok(self.leg(Contender::ApacheFresh, &broker)?.0)
     }
 
     fn leg(&self, contender: Contender, broker: &Broker) -> Result<(Leg, Produced), Error> {
-        let load = self.load(self.args.java.records);
+        let load = self.load(self.args.java_producer.records);
         let (produced, cpu) = self.produce(broker, load)?;
         Ok((Leg::new(contender, load, produced.shape, produced.elapsed, cpu), produced))
     }
@@ -115,7 +115,15 @@ impl Contest<'_> {
         )?;
         let pid = broker.pid().ok_or_else(|| failed(format!("the broker at {bootstrap} has stopped")))?;
         let cpu = clean_start(pid)?;
-        let producer = Producer { jars: &self.jars, bootstrap: &bootstrap, topic: &topic, load };
+        let producer = Producer {
+            jars: &self.jars,
+            bootstrap: &bootstrap,
+            topic: &topic,
+            records: load.records,
+            record_bytes: load.record_bytes,
+            batch_bytes: BATCH_BYTES,
+            records_per_s: None,
+        };
         let produced = producer.run()?;
         let cpu = LegCpu { server: cpu_at_rest(pid)? - cpu, client: produced.cpu };
         self.topic_command(&bootstrap, &["--delete", "--topic", &topic])?;
@@ -138,7 +146,7 @@ impl Contest<'_> {
     }
 
     fn floor(&self, contender: Contender, model: Produced) -> Result<Leg, Error> {
-        let wire_bytes = model.shape.wire_bytes(self.args.java.records);
+        let wire_bytes = model.shape.wire_bytes(self.args.java_producer.records);
         let dir = self.floor_dir();
         let settings = Settings {
             dir: dir.clone(),
@@ -175,11 +183,11 @@ impl Contest<'_> {
         let cpu = LegCpu { server: cpu_at_rest(floor.pid())? - cpu, client: report.cpu };
         drop(floor);
         fs::remove_dir_all(&dir).map_err(io("removing"))?;
-        Ok(Leg::new(contender, self.load(self.args.java.records), model.shape, report.elapsed, cpu))
+        Ok(Leg::new(contender, self.load(self.args.java_producer.records), model.shape, report.elapsed, cpu))
     }
 
     fn load(&self, records: u64) -> LegLoad {
-        LegLoad { records, record_bytes: self.args.java.record_bytes }
+        LegLoad { records, record_bytes: self.args.java_producer.record_bytes }
     }
 
     /// Beside a broker's logs, where the rig removes it however this process ends.

@@ -1,10 +1,8 @@
-//! What one leg came to, and the CPU time that a process spent on it.
+//! What one leg came to.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::producer::Shape;
-use crate::rig::{Error, Usage};
 
 /// Who ran a leg, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,26 +114,4 @@ pub(super) struct LegLoad {
     pub records: u64,
     /// Bytes of a record's value.
     pub record_bytes: u32,
-}
-
-/// How long a process is watched to tell whether it has come to rest.
-const REST_WINDOW: Duration = Duration::from_millis(500);
-/// CPU time in that window that counts as rest: an idle Apache Kafka takes half of it.
-const REST_CPU_MAX: Duration = Duration::from_millis(25);
-/// Who is busy this long after the load is not finishing the load.
-const REST_WAIT_MAX: Duration = Duration::from_secs(15);
-
-/// The CPU time of a process, read when it has come to rest: what a broker does behind its last
-/// acknowledgement belongs to the leg.
-pub(super) fn cpu_at_rest(pid: u32) -> Result<Duration, Error> {
-    let deadline = Instant::now() + REST_WAIT_MAX;
-    let mut before = Usage::of(pid)?.cpu();
-    loop {
-        thread::sleep(REST_WINDOW);
-        let now = Usage::of(pid)?.cpu();
-        if now - before <= REST_CPU_MAX || Instant::now() > deadline {
-            return Ok(now);
-        }
-        before = now;
-    }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::command::CompareArgs;
 use contest::Contest;
+pub(super) use producer::Producer;
 use report::Report;
 
 use crate::rig::Error;
@@ -47,16 +48,16 @@ pub(super) fn run(args: &CompareArgs) -> Result<Value, Error> {
     eprintln!("java-producer: starting and warming the brokers");
     let contest = Contest::start(args)?;
     let mut rounds = Vec::new();
-    for round in 1..=args.java.rounds {
-        eprintln!("round {round} of {}", args.java.rounds);
+    for round in 1..=args.java_producer.rounds {
+        eprintln!("round {round} of {}", args.java_producer.rounds);
         rounds.push(contest.round()?);
     }
     let report = Report::new(rounds);
     Ok(json!({
-        "records": args.java.records,
-        "record_bytes": args.java.record_bytes,
-        "warm_up_records": args.java.warm_up_records,
-        "first_records": args.java.first_records,
+        "records": args.java_producer.records,
+        "record_bytes": args.java_producer.record_bytes,
+        "warm_up_records": args.java_producer.warm_up_records,
+        "first_records": args.java_producer.first_records,
         "heap": args.heap,
         "figures": report.json(),
         "table": report.table(),

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::leg::LegLoad;
 use crate::child::TiedChild;
-use crate::rig::{Error, Jars, Usage};
+use crate::rig::{Error, Jars, Usage, java};
 
 /// Flags and heap of `kafka-producer-perf-test.sh`. A JVM that is set up to start fast would be the limit
 /// of what a broker is offered.
@@ -23,33 +22,37 @@ const JVM: [&str; 8] = [
     "-Djava.awt.headless=true",
 ];
 
-/// The client's batch size; all else is its default: acks=all, idempotent, no linger but its 5 ms, five
-/// requests in flight.
-const BATCH_SIZE: &str = "batch.size=16384";
-
-/// A load of records without keys.
+/// A load of records without keys. What is not named here is the client's default: acks=all, idempotent, no linger but
+/// its 5 ms, five requests in flight.
 #[derive(Debug)]
-pub(super) struct Producer<'a> {
+pub(in crate::compare) struct Producer<'a> {
     pub jars: &'a Jars,
     pub bootstrap: &'a str,
     pub topic: &'a str,
-    pub load: LegLoad,
+    pub records: u64,
+    /// Bytes of a record's value.
+    pub record_bytes: u32,
+    pub batch_bytes: u32,
+    /// None is as fast as it goes.
+    pub records_per_s: Option<f64>,
 }
 
 /// What a load came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Produced {
+pub(in crate::compare) struct Produced {
     /// From the first send to the last acknowledgement.
     pub elapsed: Duration,
     /// What its requests looked like.
     pub shape: Shape,
     /// CPU time of the client's process from its start to its end.
     pub cpu: Duration,
+    /// From send to acknowledgement: median, p99, p99.9 and the longest.
+    pub latency_ms: [f64; 4],
 }
 
 /// Means over all produce requests of a load.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shape {
+pub(in crate::compare) struct Shape {
     /// Bytes of a request.
     pub request_bytes: f64,
     /// Bytes of a batch.
@@ -72,17 +75,23 @@ impl Shape {
 
 impl Producer<'_> {
     /// Runs it to the end.
-    pub(super) fn run(&self) -> Result<Produced, Error> {
-        let mut command = Command::new("java");
+    pub(in crate::compare) fn run(&self) -> Result<Produced, Error> {
+        let throughput = self.records_per_s.map_or("-1".to_owned(), |rate| format!("{:.0}", rate.max(1.0)));
+        let mut command = Command::new(java()?);
         command
             .args(JVM)
             .arg("-cp")
             .arg(class_path(self.jars)?)
-            .args(["org.apache.kafka.tools.ProducerPerformance", "--print-metrics", "--throughput", "-1"])
+            .args([
+                "org.apache.kafka.tools.ProducerPerformance",
+                "--print-metrics",
+                "--throughput",
+                &throughput,
+            ])
             .args(["--bootstrap-server", self.bootstrap, "--topic", self.topic])
-            .args(["--num-records", &self.load.records.to_string()])
-            .args(["--record-size", &self.load.record_bytes.to_string()])
-            .args(["--command-property", BATCH_SIZE])
+            .args(["--num-records", &self.records.to_string()])
+            .args(["--record-size", &self.record_bytes.to_string()])
+            .args(["--command-property", &format!("batch.size={}", self.batch_bytes)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -113,8 +122,8 @@ impl Producer<'_> {
         let produced = Produced::read(&text, cpu)
             .ok_or_else(|| refused("ProducerPerformance printed no result".into()))?;
         match produced {
-            (records, produced) if records == self.load.records => Ok(produced),
-            (records, _) => Err(refused(format!("{records} of {} records acknowledged", self.load.records))),
+            (records, produced) if records == self.records => Ok(produced),
+            (records, _) => Err(refused(format!("{records} of {} records acknowledged", self.records))),
         }
     }
 }
@@ -137,7 +146,14 @@ impl Produced {
             batch_bytes: metric("batch-size-avg")?,
             records: metric("records-per-request-avg")?,
         };
-        Some((records, Produced { elapsed: Duration::from_secs_f64(records as f64 / per_s), shape, cpu }))
+        // A number before its name: `400 ms 99.9th`.
+        let before = |name: &str| -> Option<f64> {
+            rest.split(name).next()?.rsplit(", ").next()?.split(' ').next()?.parse().ok()
+        };
+        let latency_ms =
+            [before(" ms 50th")?, before(" ms 99th")?, before(" ms 99.9th")?, before(" ms max latency")?];
+        let elapsed = Duration::from_secs_f64(records as f64 / per_s);
+        Some((records, Produced { elapsed, shape, cpu, latency_ms }))
     }
 }
 
@@ -171,6 +187,7 @@ producer-node-metrics:request-size-avg:{client-id=x, node-id=node-1}     : 1.000
         let (records, produced) = Produced::read(text, Duration::ZERO).unwrap();
         assert_eq!((records, produced.elapsed), (1_000_000, Duration::from_secs(8)));
         assert_eq!(produced.shape.batches(), 2.5);
+        assert_eq!(produced.latency_ms, [205.0, 350.0, 400.0, 480.0]);
         assert_eq!(produced.shape.wire_bytes(75), 80_000);
         assert_eq!(Produced::read(text.lines().next().unwrap(), Duration::ZERO), None);
     }
