@@ -58,8 +58,8 @@ impl BatchBuilder {
         coordinator_epoch: i32,
         timestamp: i64,
     ) -> Bytes {
-        let mut builder = BatchBuilder::new().producer(producer_id, producer_epoch, -1).transactional();
-        builder.header.is_control = true;
+        let builder = BatchBuilder::new().producer(producer_id, producer_epoch, -1);
+        let mut builder = builder.transactional().control();
         let (key, value) = control::write_end(is_commit, coordinator_epoch);
         builder.push(&NewRecord { key: Some(&key), value: Some(&value), timestamp, headers: &[] });
         builder.finish()
@@ -85,6 +85,12 @@ impl BatchBuilder {
         self
     }
 
+    /// Makes it one whose records tell of the log itself.
+    pub fn control(mut self) -> BatchBuilder {
+        self.header.is_control = true;
+        self
+    }
+
     /// Appends a record. The first one's time is what those of all others are counted from.
     pub fn push(&mut self, new: &NewRecord<'_>) {
         let header = &mut self.header;
@@ -99,6 +105,25 @@ impl BatchBuilder {
         let content = Content { key: new.key, value: new.value, headers: new.headers };
         record::write(&mut self.bytes, time, content);
         header.count += 1;
+    }
+
+    /// The whole batch, as it stands in a log at an offset that a leader of this epoch gave it.
+    pub fn finish_at(self, base_offset: i64, leader_epoch: i32) -> Bytes {
+        let mut batch = Vec::from(self.finish());
+        // Neither is covered by the checksum.
+        batch[..8].copy_from_slice(&base_offset.to_be_bytes());
+        batch[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
+        Bytes::from(batch)
+    }
+
+    /// How many records it has so far.
+    pub fn count(&self) -> i32 {
+        self.header.count
+    }
+
+    /// How many bytes they have.
+    pub fn records_len(&self) -> usize {
+        self.bytes.len() - HEADER_LEN
     }
 
     /// The whole batch, which has a record at least, as a producer would send it.
@@ -157,6 +182,19 @@ mod tests {
         let (view, _) = BatchView::split_first(&bytes).unwrap();
         assert_eq!(view.header.producer(), Some(ProducerSequence { id: 7, epoch: 3, first: 40, last: 41 }));
         assert!(view.header.is_transactional() && !view.header.is_control());
+    }
+
+    #[test]
+    fn a_batch_of_a_log_has_its_offset_and_epoch_and_a_right_checksum() {
+        let mut builder = BatchBuilder::new().control();
+        builder.push(&new(b"a", Some(b"1"), 5_000));
+        let len = builder.records_len();
+        assert_eq!(builder.count(), 1);
+        let bytes = builder.finish_at(0x0102_0304_0506, 77);
+        let (view, behind) = BatchView::split_first(&bytes).unwrap();
+        assert!(behind.is_empty() && view.header.is_control() && !view.header.is_transactional());
+        assert_eq!((view.header.base_offset(), view.header.leader_epoch()), (0x0102_0304_0506, 77));
+        assert_eq!((view.check(), view.records.len()), (Ok(()), len));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::log::{FileKind, Log, base_of};
 
 /// Ends the name of a directory that is being removed.
 const DELETED: &str = "-delete";
+/// Ends the name of one that nobody knows of.
+const STRAY: &str = "-stray";
 /// Longest name that the file systems take.
 const NAME_LEN_MAX: usize = 255;
 
@@ -64,10 +66,6 @@ pub fn create(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> 
 pub fn finish_creation(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
     let dir = log_dir.join(name(topic, id.index));
     let doing = || Error::io(format!("making {} anew", dir.display()));
-    let is_as_made = |entry: &DirEntry| {
-        entry.name.starts_with(partition_metadata::FILE_NAME)
-            || base_of(&entry.name, FileKind::Log) == Some(0) && entry.len == 0
-    };
     match disk.list(&dir) {
         Ok(entries) if entries.iter().all(is_as_made) => {
             if let Claim::Ours = claim(disk, &dir, id.topic)? {
@@ -78,6 +76,12 @@ pub fn finish_creation(disk: &dyn Disk, log_dir: &Path, topic: &str, id: Partiti
         _ => (),
     }
     create(disk, log_dir, topic, id)
+}
+
+/// Whether a file of a partition's directory is one that its making leaves.
+fn is_as_made(entry: &DirEntry) -> bool {
+    entry.name.starts_with(partition_metadata::FILE_NAME)
+        || base_of(&entry.name, FileKind::Log) == Some(0) && entry.len == 0
 }
 
 /// Whose a directory with a partition's name is.
@@ -154,11 +158,25 @@ pub fn find_named(disk: &dyn Disk, log_dir: &Path) -> Result<Vec<NamedDir>, Erro
 }
 
 impl NamedDir {
+    /// The topic's name, from the directory's.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// The partition that it is. `None` where nothing says so: its making was cut short before anybody was told.
     pub fn identify(&self, disk: &dyn Disk) -> Result<Option<FoundPartition>, Error> {
         let id = |topic| PartitionId { topic, index: self.index };
         let found = read_topic_id(disk, &self.path)?;
         Ok(found.map(|topic| FoundPartition { topic: self.topic.clone(), id: id(topic) }))
+    }
+
+    /// Removes a directory that is nobody's and holds nothing but what its making leaves.
+    pub fn remove_half_made(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let listing = || Error::io(format!("listing {}", self.path.display()));
+        if !disk.list(&self.path).map_err(listing())?.iter().all(is_as_made) {
+            return Ok(());
+        }
+        disk.remove_dir_all(&self.path).map_err(Error::io(format_args!("removing {}", self.path.display())))
     }
 }
 
@@ -173,16 +191,35 @@ pub fn rename_deleted(disk: &dyn Disk, log_dir: &Path, topic: &str, id: Partitio
         .map_err(Error::io(format_args!("renaming {}", dir.display())))
 }
 
+/// Whether a partition's directory holds no record.
+pub fn is_empty(disk: &dyn Disk, log_dir: &Path, topic: &str, index: i32) -> Result<bool, Error> {
+    let dir = log_dir.join(name(topic, index));
+    let entries = disk.list(&dir).map_err(Error::io(format_args!("listing {}", dir.display())))?;
+    Ok(!entries.iter().any(|entry| entry.len > 0 && base_of(&entry.name, FileKind::Log).is_some()))
+}
+
+/// Puts the directory of a partition aside that nobody knows of, as Apache Kafka does: `topic-0.<topic id>-stray`.
+/// Durable only after the sync of `log_dir`.
+pub fn rename_stray(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
+    let dir = log_dir.join(name(topic, id.index));
+    disk.rename(&dir, &log_dir.join(named_away(topic, id, STRAY)))
+        .map_err(Error::io(format_args!("renaming {}", dir.display())))
+}
+
 /// Removes what [`rename_deleted`] took out of the way.
 pub fn remove_renamed(disk: &dyn Disk, log_dir: &Path, topic: &str, id: PartitionId) -> Result<(), Error> {
     let dir = log_dir.join(deleted_name(topic, id));
     disk.remove_dir_all(&dir).map_err(Error::io(format_args!("removing {}", dir.display())))
 }
 
-/// `topic-0.<topic id in hexadecimal>-delete`, the topic's name cut where it would be too long.
 fn deleted_name(topic: &str, id: PartitionId) -> String {
+    named_away(topic, id, DELETED)
+}
+
+/// `topic-0.<topic id in hexadecimal>` and an ending, the topic's name cut where it would be too long.
+fn named_away(topic: &str, id: PartitionId, ending: &str) -> String {
     let Uuid(bytes) = id.topic;
-    let suffix = format!("-{}.{:032x}{DELETED}", id.index, u128::from_be_bytes(bytes));
+    let suffix = format!("-{}.{:032x}{ending}", id.index, u128::from_be_bytes(bytes));
     let kept = topic.len().min(NAME_LEN_MAX - suffix.len());
     format!("{}{suffix}", &topic[..kept])
 }
@@ -243,6 +280,14 @@ mod tests {
         let (disk, dir) = disk_with_partition();
         disk.remove_file(&dir.join("a-topic-3/partition.metadata")).unwrap();
         assert_eq!(find_all(&disk, dir).unwrap(), []);
+        let named = find_named(&disk, dir).unwrap();
+        let log = dir.join("a-topic-3/00000000000000000000.log");
+        disk.open(&log, OpenMode::Existing).unwrap().write_all_at([b"records", b""], 0).unwrap();
+        named[0].remove_half_made(&disk).unwrap();
+        assert_eq!(disk.list(dir).unwrap().len(), 1, "an older Apache Kafka's, perhaps");
+        disk.open(&log, OpenMode::Replace).unwrap();
+        named[0].remove_half_made(&disk).unwrap();
+        assert_eq!(disk.list(dir).unwrap(), []);
     }
 
     #[test]
@@ -260,6 +305,18 @@ mod tests {
         assert_eq!(disk.list(dir).unwrap()[0].name, "a-topic-3.05050505050505050505050505050505-delete");
         assert_eq!(find_all(&disk, dir).unwrap(), []);
         assert_eq!(disk.list(dir).unwrap(), []);
+    }
+
+    #[test]
+    fn a_stray_partition_is_not_found_and_stays() {
+        let (disk, dir) = disk_with_partition();
+        assert!(is_empty(&disk, dir, "a-topic", 3).unwrap());
+        let log = dir.join("a-topic-3/00000000000000000000.log");
+        disk.open(&log, OpenMode::Existing).unwrap().write_all_at([b"records", b""], 0).unwrap();
+        assert!(!is_empty(&disk, dir, "a-topic", 3).unwrap());
+        rename_stray(&disk, dir, "a-topic", ID).unwrap();
+        assert_eq!(find_all(&disk, dir).unwrap(), []);
+        assert_eq!(disk.list(dir).unwrap()[0].name, "a-topic-3.05050505050505050505050505050505-stray");
     }
 
     #[test]
