@@ -1,13 +1,10 @@
 //! docs/OPERATIONS.md and the tables of settings say the same: its tables are made from them.
-//!
-//! After a change to a table: `LOGMILL_WRITE_DOCS=1 cargo test -p logmill-server operations`.
 
 use super::Layers;
 use super::keys::{Effect, Key};
 use super::topic::{TopicEffect, TopicKey};
 use super::value::{Range, ValueType};
-
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md");
+use crate::tests::doc_table;
 
 fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{text}`") }
@@ -67,30 +64,14 @@ fn topic_keys() -> String {
     table
 }
 
-/// `text` with the lines between the marks of `part` replaced.
-fn with_part(text: &str, part: &str, content: &str) -> String {
-    let begin = format!("<!-- settings: {part} -->\n");
-    let end = "<!-- end of settings -->";
-    let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{PATH} has no mark {begin}"));
-    let (_, tail) = rest.split_once(end).unwrap_or_else(|| panic!("{PATH} has no {end} behind {begin}"));
-    format!("{head}{begin}{content}{end}{tail}")
-}
-
 #[test]
 fn operations_md_lists_the_settings_of_the_tables() {
-    let text = std::fs::read_to_string(PATH).unwrap();
-    let mut expected = text.clone();
-    for (part, content) in [("own", own_keys()), ("broker", broker_keys()), ("topic", topic_keys())] {
-        expected = with_part(&expected, part, &content);
+    for (part, table) in [("own", own_keys()), ("broker", broker_keys()), ("topic", topic_keys())] {
+        doc_table::check(
+            "OPERATIONS.md",
+            &format!("<!-- settings: {part} -->"),
+            "<!-- end of settings -->",
+            &table,
+        );
     }
-    if std::env::var_os("LOGMILL_WRITE_DOCS").is_some() {
-        std::fs::write(PATH, &expected).unwrap();
-        return;
-    }
-    let differs = text.lines().zip(expected.lines()).find(|(written, made)| written != made);
-    assert!(
-        text == expected,
-        "docs/OPERATIONS.md differs from the tables, first at {differs:?}; \
-         write it with LOGMILL_WRITE_DOCS=1 cargo test -p logmill-server operations"
-    );
 }

@@ -1,7 +1,6 @@
 //! The table of metrics: name, kind and help of each, and where its number comes from.
 //!
-//! docs/OPERATIONS.md has the same table. After a change: `LOGMILL_WRITE_DOCS=1 cargo test -p logmill-server
-//! metrics`.
+//! docs/OPERATIONS.md has the same table.
 
 use std::fmt::Write as _;
 
@@ -123,10 +122,7 @@ pub(super) fn exposition(counts: &Counts) -> String {
 mod tests {
     use super::super::counters::{Counters, State};
     use super::*;
-
-    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md");
-    const BEGIN: &str = "<!-- metrics -->\n";
-    const END: &str = "<!-- end of metrics -->";
+    use crate::tests::doc_table;
 
     #[test]
     fn operations_md_lists_the_metrics_of_the_table() {
@@ -135,15 +131,7 @@ mod tests {
             let labels = if matches!(source, Source::EachApi(_)) { "`api`" } else { "" };
             table += &format!("| `{name}` | {} | {labels} | {help} |\n", kind.name());
         }
-        let text = std::fs::read_to_string(PATH).unwrap();
-        let (head, rest) = text.split_once(BEGIN).unwrap_or_else(|| panic!("{PATH} has no mark {BEGIN}"));
-        let (_, tail) = rest.split_once(END).unwrap_or_else(|| panic!("{PATH} has no mark {END}"));
-        let expected = format!("{head}{BEGIN}{table}{END}{tail}");
-        if std::env::var_os("LOGMILL_WRITE_DOCS").is_some() {
-            std::fs::write(PATH, &expected).unwrap();
-            return;
-        }
-        assert!(text == expected, "{PATH}: LOGMILL_WRITE_DOCS=1 cargo test -p logmill-server metrics");
+        doc_table::check("OPERATIONS.md", "<!-- metrics -->", "<!-- end of metrics -->", &table);
     }
 
     #[test]

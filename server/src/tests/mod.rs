@@ -1,6 +1,7 @@
 //! The broker as a whole: over real threads and sockets, and under simulation.
 
 mod batch;
+pub(crate) mod doc_table;
 mod flush;
 mod order;
 mod producer_ids;
