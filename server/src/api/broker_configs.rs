@@ -12,7 +12,7 @@ use crate::wire::messages::describe_configs::{DescribeConfigsResourceResult, Des
 
 /// Every setting of this broker, by name: those of the table, and what was set beside them.
 pub(crate) fn of_broker(layers: &Layers) -> Vec<DescribeConfigsResourceResult> {
-    let known = Key::all().iter().map(|key| key.name).filter(|name| !name.ends_with('*'));
+    let known = Key::all().map(|key| key.name).filter(|name| !name.ends_with('*'));
     let set = in_order(layers).into_iter().flat_map(|(layer, _)| layer.keys().map(String::as_str));
     let names: BTreeSet<&str> = known.chain(set).collect();
     names.into_iter().map(|name| describe(name, layers)).collect()

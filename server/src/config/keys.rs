@@ -1,6 +1,6 @@
 //! `Key`: what is known of one setting of the broker, and how a name finds it.
 
-use super::key_table::KEYS;
+use super::key_table::TABLES;
 use super::value::Rule;
 
 /// One setting of the broker.
@@ -31,22 +31,22 @@ pub enum Effect {
 
 impl Key {
     /// Every key, by purpose.
-    pub fn all() -> &'static [Key] {
-        KEYS
+    pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
+        TABLES.iter().copied().flatten()
     }
 
     /// The key of this name, or the family that it belongs to.
     pub fn find(name: &str) -> Option<&'static Key> {
         let is_of_family =
             |key: &&Key| key.name.strip_suffix('*').is_some_and(|family| name.starts_with(family));
-        KEYS.iter().find(|key| key.name == name).or_else(|| KEYS.iter().find(is_of_family))
+        Key::all().find(|key| key.name == name).or_else(|| Key::all().find(is_of_family))
     }
 
     /// The known key that an unknown one was probably meant to be.
     pub fn nearest(name: &str) -> Option<&'static str> {
         // A third of the letters wrong is no longer a slip of the fingers.
         let distance_max = name.chars().count() / 3;
-        KEYS.iter()
+        Key::all()
             .filter(|key| !key.name.ends_with('*'))
             .map(|key| (edit_distance(name, key.name), key.name))
             .filter(|(distance, _)| *distance <= distance_max)

@@ -21,7 +21,7 @@ fn row(cells: &[&str]) -> String {
 
 fn own_keys() -> String {
     let mut table = "| Key | Value | Default | Meaning |\n|---|---|---|---|\n".to_owned();
-    for key in Key::all().iter().filter(|key| key.name.starts_with("logmill.")) {
+    for key in Key::all().filter(|key| key.name.starts_with("logmill.")) {
         let Effect::Honoured(meaning) = key.effect else { panic!("{} is ours and not honoured", key.name) };
         let allowed = allowed(key.rule.value_type, key.rule.range);
         table += &row(&[&code(key.name), &allowed, &code(key.default.unwrap_or_default()), meaning]);
@@ -31,7 +31,7 @@ fn own_keys() -> String {
 
 fn broker_keys() -> String {
     let mut table = "| Key | Value | Default | What it does here |\n|---|---|---|---|\n".to_owned();
-    for key in Key::all().iter().filter(|key| !key.name.starts_with("logmill.")) {
+    for key in Key::all().filter(|key| !key.name.starts_with("logmill.")) {
         let effect = match key.effect {
             Effect::Honoured(meaning) => meaning.to_owned(),
             Effect::TopicDefault(topic) => format!("The default of the topic setting `{topic}`."),

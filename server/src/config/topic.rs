@@ -407,7 +407,7 @@ mod tests {
                 }
             }
         }
-        let defaults = Key::all().iter().filter(|key| matches!(key.effect, Effect::TopicDefault(_))).count();
+        let defaults = Key::all().filter(|key| matches!(key.effect, Effect::TopicDefault(_))).count();
         assert_eq!(defaults + 1, TOPIC_KEYS.iter().map(|key| key.synonyms.len()).sum::<usize>());
     }
 

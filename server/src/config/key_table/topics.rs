@@ -1,0 +1,127 @@
+//! The settings of all topics, and the defaults of those that a topic may have of its own.
+
+use super::{CLEANUP_POLICIES, COMPRESSION_TYPES, TIMESTAMP_TYPES, key, unset};
+use crate::config::keys::Effect::{Honoured, Refused, TopicDefault};
+use crate::config::keys::Key;
+use crate::config::value::Range::{Any, AtLeast, Between, GzipLevel, ListOf, OneOf};
+use crate::config::value::ValueType::{Boolean, Class, Double, Int, List, Long, String};
+
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "num.partitions",
+        Int,
+        "1",
+        AtLeast(1),
+        Honoured("Partitions of a topic that is created without a number."),
+    ),
+    key(
+        "default.replication.factor",
+        Int,
+        "1",
+        AtLeast(1),
+        Honoured("Replicas of a topic that is created without a number."),
+    ),
+    key(
+        "auto.create.topics.enable",
+        Boolean,
+        "true",
+        Any,
+        Honoured("Whether a client that asks for an unknown topic may have it created."),
+    ),
+    key("delete.topic.enable", Boolean, "true", Any, Honoured("Whether topics can be deleted.")),
+    unset(
+        "create.topic.policy.class.name",
+        Class,
+        Any,
+        Refused("Java classes cannot be loaded, and a policy must not be passed over"),
+    ),
+    unset(
+        "alter.config.policy.class.name",
+        Class,
+        Any,
+        Refused("Java classes cannot be loaded, and a policy must not be passed over"),
+    ),
+    key("log.local.retention.ms", Long, "-2", AtLeast(-2), TopicDefault("local.retention.ms")),
+    key("log.local.retention.bytes", Long, "-2", AtLeast(-2), TopicDefault("local.retention.bytes")),
+    key("message.max.bytes", Int, "1048588", AtLeast(0), TopicDefault("max.message.bytes")),
+    key("compression.type", String, "producer", OneOf(COMPRESSION_TYPES), TopicDefault("compression.type")),
+    key("compression.gzip.level", Int, "-1", GzipLevel, TopicDefault("compression.gzip.level")),
+    key("compression.lz4.level", Int, "9", Between(1, 17), TopicDefault("compression.lz4.level")),
+    key("compression.zstd.level", Int, "3", Between(-131_072, 22), TopicDefault("compression.zstd.level")),
+    key(
+        "unclean.leader.election.enable",
+        Boolean,
+        "false",
+        Any,
+        TopicDefault("unclean.leader.election.enable"),
+    ),
+    key(
+        "log.cleaner.min.cleanable.ratio",
+        Double,
+        "0.5",
+        Between(0, 1),
+        TopicDefault("min.cleanable.dirty.ratio"),
+    ),
+    key("log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), TopicDefault("delete.retention.ms")),
+    key("log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), TopicDefault("min.compaction.lag.ms")),
+    key(
+        "log.cleaner.max.compaction.lag.ms",
+        Long,
+        "9223372036854775807",
+        AtLeast(1),
+        TopicDefault("max.compaction.lag.ms"),
+    ),
+    key("log.segment.bytes", Int, "1073741824", AtLeast(1_048_576), TopicDefault("segment.bytes")),
+    unset("log.roll.ms", Long, Any, TopicDefault("segment.ms")),
+    key("log.roll.hours", Int, "168", AtLeast(1), TopicDefault("segment.ms")),
+    unset("log.roll.jitter.ms", Long, Any, TopicDefault("segment.jitter.ms")),
+    key("log.roll.jitter.hours", Int, "0", AtLeast(0), TopicDefault("segment.jitter.ms")),
+    unset("log.retention.ms", Long, Any, TopicDefault("retention.ms")),
+    unset("log.retention.minutes", Int, Any, TopicDefault("retention.ms")),
+    key("log.retention.hours", Int, "168", Any, TopicDefault("retention.ms")),
+    key("log.retention.bytes", Long, "-1", Any, TopicDefault("retention.bytes")),
+    key("log.cleanup.policy", List, "delete", ListOf(CLEANUP_POLICIES), TopicDefault("cleanup.policy")),
+    key("log.index.size.max.bytes", Int, "10485760", AtLeast(4), TopicDefault("segment.index.bytes")),
+    key("log.index.interval.bytes", Int, "4096", AtLeast(0), TopicDefault("index.interval.bytes")),
+    key(
+        "log.flush.interval.messages",
+        Long,
+        "9223372036854775807",
+        AtLeast(1),
+        TopicDefault("flush.messages"),
+    ),
+    key("log.segment.delete.delay.ms", Long, "60000", AtLeast(0), TopicDefault("file.delete.delay.ms")),
+    key(
+        "log.flush.scheduler.interval.ms",
+        Long,
+        "9223372036854775807",
+        Any,
+        Honoured(
+            "How often it is looked for logs that `flush.ms` wants synced: every second when unset. The default of that setting too, where `log.flush.interval.ms` is unset.",
+        ),
+    ),
+    unset("log.flush.interval.ms", Long, Any, TopicDefault("flush.ms")),
+    key("log.preallocate", Boolean, "false", Any, TopicDefault("preallocate")),
+    key("min.insync.replicas", Int, "1", AtLeast(1), TopicDefault("min.insync.replicas")),
+    key(
+        "log.message.timestamp.type",
+        String,
+        "CreateTime",
+        OneOf(TIMESTAMP_TYPES),
+        TopicDefault("message.timestamp.type"),
+    ),
+    key(
+        "log.message.timestamp.before.max.ms",
+        Long,
+        "9223372036854775807",
+        AtLeast(0),
+        TopicDefault("message.timestamp.before.max.ms"),
+    ),
+    key(
+        "log.message.timestamp.after.max.ms",
+        Long,
+        "3600000",
+        AtLeast(0),
+        TopicDefault("message.timestamp.after.max.ms"),
+    ),
+];
