@@ -6,8 +6,9 @@ use logmill_engine::partition::PartitionId;
 use logmill_engine::shard::OpenPartition;
 
 use super::LocalShard;
+use super::apply::answer;
 use super::command::Held;
-use super::local::{State, answer};
+use super::local::State;
 use crate::group::{Ask, GroupCommand, GroupQueries, Now, Told};
 use crate::wire::Text;
 

@@ -1,10 +1,12 @@
 //! One thread's share of the broker: its engine shard, the mail between shards, and who waits for what.
 
 mod appends;
+mod apply;
 mod command;
 mod groups;
 mod local;
 mod mailbox;
+mod open_shard;
 #[cfg(test)]
 pub(crate) mod planted;
 mod reply;
@@ -17,9 +19,10 @@ pub(crate) use command::{
     ReadAnswer, ReadPartition, Watch, WatchedPartition,
 };
 pub(crate) use local::io_error;
-pub use local::{Host, LocalShard, ShardParts, Stopped};
-pub(crate) use local::{OpenShard, open_all};
+pub use local::{Host, LocalShard, Stopped};
 pub use mailbox::{Lanes, Mailbox, connect};
+pub use open_shard::ShardParts;
+pub(crate) use open_shard::{OpenShard, open_all};
 pub(crate) use reply::{Answer, Reply, channel};
 
 use logmill_engine::partition::PartitionId;
