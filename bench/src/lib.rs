@@ -2,6 +2,7 @@
 //! do, and comparisons of the three in one run.
 
 mod child;
+pub mod client;
 pub mod command;
 pub mod compare;
 pub mod crash;

@@ -3,12 +3,16 @@
 mod command;
 mod completions;
 mod config;
+mod connect;
+mod consume;
 mod log;
 mod outcome;
 mod print;
+mod produce;
 mod server;
 #[cfg(test)]
 mod tools_doc;
+mod topic;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,7 @@ pub struct Connection {
     stream: TcpStream,
     next_correlation_id: i32,
     next_answer: i32,
+    client_id: &'static str,
 }
 
 impl Connection {
@@ -26,7 +27,12 @@ impl Connection {
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, next_correlation_id: 0, next_answer: 0 })
+        Ok(Connection { stream, next_correlation_id: 0, next_answer: 0, client_id: "rig" })
+    }
+
+    /// The same, by another name than the rig's.
+    pub fn named(self, client_id: &'static str) -> Connection {
+        Connection { client_id, ..self }
     }
 
     /// Sends a request.
@@ -36,7 +42,7 @@ impl Connection {
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_correlation_id(self.next_correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("rig")));
+            .with_client_id(Some(StrBytes::from_static_str(self.client_id)));
         header.encode(&mut frame, R::header_version(version)).map_err(io::Error::other)?;
         request.encode(&mut frame, version).map_err(io::Error::other)?;
         let len = (frame.len() - 4) as u32;

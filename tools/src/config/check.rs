@@ -101,3 +101,31 @@ fn place(origin: Option<Origin>) -> Cell {
         None => Cell::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use logmill_server::config::Machine;
+
+    use super::*;
+
+    #[test]
+    fn wrong_values_unknown_keys_and_those_without_effect_are_told_apart() {
+        let content =
+            b"node.id=1\nbroker.rack=a\nlog.retention.hour=5\nnum.partitions=none\nlog.dirs=/data\n";
+        let machine = Machine { host_name: "host".to_owned(), cores: 2 };
+        let found = Found::of(Config::check(Some(content), [], &[], &machine));
+        assert_eq!((found.wrong, found.unknown, found.noted), (1, 1, 1));
+        let text = |row: usize| found.rows[row].each_ref().map(Cell::column_text);
+        let [kind, _, place, what] = text(0);
+        assert_eq!((kind.as_str(), place.as_str()), ("wrong", "line 4"));
+        assert!(["num.partitions", "none", "at least 1"].iter().all(|word| what.contains(word)), "{what}");
+        let unknown =
+            ["unknown", "log.retention.hour", "line 3", "unknown; did you mean log.retention.hours?"];
+        assert_eq!(text(1), unknown);
+        let [kind, key, place, what] = text(2);
+        assert_eq!([kind, key, place], ["note", "broker.rack", "line 2"]);
+        assert!(what.starts_with("ignored: "), "{what}");
+        let summary = "f: no broker starts with it; 1 wrong setting, 1 unknown key, 1 note";
+        assert_eq!(found.summary("f"), summary);
+    }
+}

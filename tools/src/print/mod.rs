@@ -12,3 +12,4 @@ pub(crate) use out::Out;
 pub(crate) use out::Sink;
 pub(crate) use progress::{Progress, bytes_text, count};
 pub(crate) use table::Table;
+pub(crate) use time::parse_time;

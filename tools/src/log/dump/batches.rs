@@ -82,10 +82,10 @@ fn batch_fields(found: &Found<'_>) -> Fields {
 }
 
 fn header_fields(fields: Fields, header: &BatchHeader) -> Fields {
-    let producer = header.producer_id() >= 0;
-    let of_producer = |value: i64| producer.then_some(value);
-    let (base, count) = (header.base_sequence(), header.last_offset_delta());
-    let last = if base < 0 { -1 } else { sequence_after(base, count) };
+    // -1 stands for none; without a producer a coordinator leaves the sequence at 0.
+    let some = |number: i64| (number >= 0).then_some(number);
+    let base = header.base_sequence();
+    let last = if base < 0 { -1 } else { sequence_after(base, header.last_offset_delta()) };
     let clock = if header.is_log_append_time() { "append" } else { "create" };
     fields
         .with("count", header.record_count())
@@ -93,10 +93,10 @@ fn header_fields(fields: Fields, header: &BatchHeader) -> Fields {
         .with("timestamp_type", clock)
         .with("codec", codec_name(header))
         .with("leader_epoch", header.leader_epoch())
-        .with("producer_id", of_producer(header.producer_id()))
-        .with("producer_epoch", of_producer(header.producer_epoch().into()))
-        .with("base_sequence", of_producer(base.into()))
-        .with("last_sequence", of_producer(last.into()))
+        .with("producer_id", some(header.producer_id()))
+        .with("producer_epoch", some(header.producer_epoch().into()))
+        .with("base_sequence", some(base.into()))
+        .with("last_sequence", some(last.into()))
         .with("transactional", header.is_transactional())
         .with("control", header.is_control())
         .with("magic", i64::from(header.magic()))
