@@ -91,7 +91,7 @@ pub struct Totals {
     pub lost: u64,
     /// Batches that were sent again.
     pub batches_sent_again: u64,
-    /// Connections that were lost.
+    /// Connections that were lost, and attempts that made none.
     pub connections_lost: u64,
     /// Offsets that were gone before they were read.
     pub offsets_skipped: u64,

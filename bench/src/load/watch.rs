@@ -16,6 +16,8 @@ use crate::rig::{Accounts, ProcessUse};
 const INTERVAL_US: u64 = 1_000_000;
 /// A load that has a number of messages to get through and moves none for so long has failed.
 const STANDSTILL_MAX_US: u64 = 60_000_000;
+/// Messages of so many seconds are under way in any case.
+const LATE_S: f64 = 0.1;
 /// Share of the time above which a client is said to be busy.
 const CLIENT_BUSY: f64 = 0.85;
 /// How much of the drain time is left to a load that is interrupted.
@@ -98,6 +100,12 @@ impl<'a> Watch<'a> {
             end = self.follow(Phase::WarmUp, Some(until), |_| false, on_progress)?;
         }
         let began_us = self.now().max(start_us);
+        let late = self.late(began_us);
+        if workload.messages_per_s().is_some_and(|rate| late as f64 > rate * LATE_S) {
+            self.remarks.push(format!(
+                "{late} messages were late when measuring began: the warm-up is too short, or the rate too high"
+            ));
+        }
         let cpu = self.part.crew.cpu();
         self.open_accounts()?;
         if end != End::Stopped {
@@ -117,6 +125,10 @@ impl<'a> Watch<'a> {
         published = published.over(until(self.measured.published_at_us));
         consumed = consumed.over(until(self.measured.consumed_at_us));
         self.drain(end, on_progress)?;
+        let unread = self.unread();
+        if unread > 0 {
+            self.remarks.push(format!("{unread} messages were acknowledged and not read in the end"));
+        }
         let threads = self.part.crew.len();
         let mut rest = Figures::default();
         self.part.end(&mut rest)?;
@@ -319,7 +331,7 @@ fn remark_on(outcome: &mut Outcome) {
     };
     say(
         totals.unsent,
-        "messages were due and not sent in the end: the rate is more than this broker, or this client, takes. Their time \
+        "messages were due and not sent in the end: the broker, or this client, does not keep up. Their time \
          until then is in the latency",
     );
     say(
@@ -328,7 +340,7 @@ fn remark_on(outcome: &mut Outcome) {
     );
     say(totals.lost, "messages with acks=0 were under way when a connection was lost");
     say(totals.batches_sent_again, "batches were sent again");
-    say(totals.connections_lost, "connections were lost");
+    say(totals.connections_lost, "connections were lost, or not made");
     say(totals.offsets_skipped, "offsets were gone before they were read");
     let share = outcome.client.cpu_s / (outcome.client.threads as f64 * seconds.max(1e-6));
     if share > CLIENT_BUSY {
