@@ -237,33 +237,29 @@ fn device_of_logs(pid: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::process;
-    use std::thread;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
 
     use super::*;
 
     #[test]
-    fn work_switches_and_calls_of_this_process_are_in_its_accounts() {
+    fn work_switches_and_calls_of_a_process_are_in_its_accounts() {
         let data = tempfile::tempdir().unwrap();
-        let mut accounts = Accounts::open(process::id(), Some(data.path())).unwrap();
-        // A thread of its own that lives when it is looked at: the first one's file does not have it.
-        let (done, wait) = std::sync::mpsc::channel::<()>();
-        let (slept, has_slept) = std::sync::mpsc::channel();
-        let sleeper = thread::spawn(move || {
-            let mut file = tempfile::tempfile().unwrap();
-            for _ in 0..20 {
-                file.write_all(&[1; 4096]).unwrap();
-                thread::sleep(Duration::from_millis(1));
-            }
-            slept.send(()).unwrap();
-            assert!(wait.recv().is_err(), "it ends when the sender is dropped");
-        });
-        has_slept.recv().unwrap();
+        // It works when it is told to, twenty writes with a wait behind each, and lives until its input ends.
+        let work = "read go; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; \
+                    do echo $i >> written; sleep 0.001; done; echo done; read end";
+        let mut worker = Command::new("sh");
+        worker.args(["-c", work]).current_dir(data.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut worker = worker.spawn().unwrap();
+        let mut told = worker.stdin.take().unwrap();
+        let mut says = BufReader::new(worker.stdout.take().unwrap());
+        let mut accounts = Accounts::open(worker.id(), Some(data.path())).unwrap();
+        told.write_all(b"go\n").unwrap();
+        says.read_line(&mut String::new()).unwrap();
         accounts.look().unwrap();
-        drop(done);
-        sleeper.join().unwrap();
         let used = accounts.close();
+        drop(told);
+        worker.wait().unwrap();
         assert!(used.voluntary_switches.unwrap() >= 20, "{used:?}");
         assert!(used.write_calls.unwrap() >= 20, "{used:?}");
         assert!(used.resident_max_bytes >= used.resident_last_bytes && used.resident_last_bytes > 0);
